@@ -1,0 +1,158 @@
+"""Builds Exitless: the hot floors compiled with mypyc where a C compiler is to be had, interpreted otherwise.
+
+``EXITLESS_COMPILE=0`` asks for the interpreted form, ``=1`` makes a failed compilation fatal. Unset, whatever
+stands in the way of compiling is told on standard error and the same files are installed to run interpreted.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+
+SRC = Path("src") / "exitless"
+
+# The compile list. A folder stands for every file under it; what is listed is compiled in one call and one group, so
+# that a call from one file to another stays a call in C. ``__init__.py`` files hold no code and stay out.
+COMPILED = (
+    "bits/words.py",
+    "vocab/kinds.py",
+    "vocab/exits.py",
+    "arch",
+    "mech",
+    "record/columns.py",
+    "record/sinks.py",
+    "study/tally.py",
+    "sim",
+    "check",
+)
+
+# Files of those floors that stay interpreted, each with its reason (tests/house/test_compile_list.py reads both).
+INTERPRETED = {
+    "bits/units.py": "reads and prints quantities at the door with regular expressions; no run calls it",
+    "vocab/table.py": "a table of named tuples that outputs and documents read; no run calls it",
+    "study/cites.py": "reads the table of citations once",
+    "study/journeys.py": "works on finished records for pictures",
+    "study/spans.py": "works on finished records for pictures",
+    "study/summary.py": "turns counts into what is printed, once a run",
+    "study/trace_report.py": "works on what a reader gives; its cost is the reader's",
+    "vocab/hypercalls.py": "a table of names",
+    "vocab/svm_exits.py": "a table of names",
+    "record/store.py": "reads and writes files once a run",
+    "record/block.py": "holds a finished record in array.array and a dataclass; it sees blocks, not rows",
+}
+
+# Single optimized file: mypyc then writes one C file, and the C compiler may inline across all floors.
+MYPYC_OPTIONS = {"opt_level": "3", "debug_level": "0", "group_name": "exitless"}
+
+
+def say(sentence: str) -> None:
+    """Tell what the build decided, on standard error."""
+    print(f"exitless: {sentence}", file=sys.stderr, flush=True)
+
+
+def compile_list(src: Path = SRC) -> list[Path]:
+    """Return every file that is compiled, in the order of their names, so that builds repeat."""
+    files: set[Path] = set()
+    for entry in COMPILED:
+        path = src / entry
+        files.update(path.rglob("*.py") if path.is_dir() else [path])
+    kept = {src / name for name in INTERPRETED}
+    return sorted(path for path in files - kept if path.name != "__init__.py")
+
+
+def has_compiler() -> bool:
+    """Tell whether a C extension can be built here: a compiler that runs, and Python's own headers."""
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
+    include = sysconfig.get_path("include")
+    with tempfile.TemporaryDirectory() as folder:
+        probe = Path(folder) / "probe.c"
+        probe.write_text("#include <Python.h>\nint probe(void) { return PY_VERSION_HEX != 0; }\n")
+        command = [*compiler, f"-I{include}", "-c", str(probe), "-o", str(probe.with_suffix(".o"))]
+        try:
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        except OSError:
+            return False
+
+
+def reason_to_stay_interpreted(wish: str) -> str:
+    """Return why nothing is compiled this time, or the empty string when the build may try."""
+    if {"editable_wheel", "develop"} & set(sys.argv):
+        return (
+            "an editable install runs interpreted, because a compiled module beside its source would hide later edits"
+        )
+    if wish == "0":
+        return "EXITLESS_COMPILE=0 asks for it"
+    if not has_compiler():
+        return "no working C compiler with Python's headers was found (on Debian: apt-get install gcc python3-dev)"
+    return ""
+
+
+def extensions(wish: str) -> list[Extension]:
+    """Translate the compile list to C, or return nothing and say why."""
+    if wish not in ("", "0", "1"):
+        raise SystemExit(
+            f'exitless: EXITLESS_COMPILE is "{wish}"; expected 0 (interpreted), 1 (must compile) or nothing'
+        )
+    if not {"build", "build_ext", "bdist_wheel", "install", "editable_wheel", "develop"} & set(sys.argv):
+        return []  # metadata only
+    reason = reason_to_stay_interpreted(wish)
+    if reason:
+        if wish == "1":
+            raise SystemExit(f"exitless: EXITLESS_COMPILE=1, but {reason}")
+        say(f"installing the interpreted form: {reason}")
+        return []
+    try:
+        from mypyc.build import mypycify
+
+        paths = [str(path) for path in compile_list()]
+        return list(mypycify(["--config-file", "pyproject.toml", *paths], **MYPYC_OPTIONS))
+    except (Exception, SystemExit) as problem:
+        if wish == "1":
+            raise
+        say(f"installing the interpreted form: mypyc could not translate the hot floors ({problem})")
+        return []
+
+
+class BuildFresh(build_py):
+    """Copies the package into an empty folder, so that files deleted since the last build are not installed."""
+
+    def run(self) -> None:
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+
+class BuildOrStayInterpreted(build_ext):
+    """Compiles everything or nothing: half a compiled group would not import."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if self.inplace and self.extensions:
+            raise SystemExit(
+                "exitless: --inplace is refused: a stale compiled module would hide its source; use pip install ."
+            )
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except Exception as problem:
+            if os.environ.get("EXITLESS_COMPILE") == "1":
+                raise
+            for extension in self.extensions:
+                Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+            self.extensions = []
+            say(f"installing the interpreted form: the C compiler stopped ({problem})")
+
+
+if __name__ == "__main__":
+    setup(
+        ext_modules=extensions(os.environ.get("EXITLESS_COMPILE", "")),
+        cmdclass={"build_py": BuildFresh, "build_ext": BuildOrStayInterpreted},
+    )

@@ -1,0 +1,143 @@
+"""Interrupt remapping: from a request to a message, a post, or a fault. VT-d, 5.1.3 and 5.1.4."""
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from exitless.arch.vtd.irte import Irte
+from exitless.arch.x86.message import decode_compatible, is_remappable, remapping_index, reserved_request_bits
+
+
+class Verdict:
+    """What becomes of a request. Cites: VT-d remap.algorithm"""
+
+    FORWARD: Final = 0
+    REMAPPED: Final = 1
+    POSTED: Final = 2
+    FAULT: Final = 3
+
+
+class Fault:
+    """Remapping fault reasons; 20H, 21H and 23H are from memory. Cites: VT-d remap.faults"""
+
+    NONE: Final = 0
+    REQUEST_RESERVED: Final = 32
+    INDEX: Final = 33
+    NOT_PRESENT: Final = 34
+    FETCH: Final = 35
+    ENTRY_RESERVED: Final = 36
+    COMPATIBILITY: Final = 37
+    SOURCE: Final = 38
+
+
+UNVERIFIED_FAULTS: Final = (32, 33, 35)
+
+
+class Remapper:
+    """A remapping unit: its table, and whether it is enabled, in extended mode (EIME), and lets compatibility
+    requests pass (CFIS). Cites: VT-d remap.algorithm
+    """
+
+    def __init__(self) -> None:
+        self.table: list[Irte] = []
+        self.enabled: i64 = 1
+        self.eime: i64 = 1
+        self.cfis: i64 = 0
+
+
+class Translation:
+    """What :func:`translate` found; ``recorded`` is 1 when a fault is also recorded. Cites: VT-d remap.algorithm"""
+
+    def __init__(self) -> None:
+        self.kind: i64 = Verdict.FAULT
+        self.fault: i64 = Fault.NONE
+        self.recorded: i64 = 0
+        self.index: i64 = -1
+        self.vector: i64 = 0
+        self.destination: i64 = 0
+        self.dm: i64 = 0
+        self.rh: i64 = 0
+        self.delivery: i64 = 0
+        self.trigger: i64 = 0
+        self.urgent: i64 = 0
+
+
+def _fault(out: Translation, reason: i64, recorded: i64) -> i64:
+    out.kind = Verdict.FAULT
+    out.fault = reason
+    out.recorded = recorded
+    return Verdict.FAULT
+
+
+def _forward(out: Translation, address: i64, data: i64) -> i64:
+    message = decode_compatible(address, data)
+    out.kind = Verdict.FORWARD
+    out.fault = Fault.NONE
+    out.index = -1
+    out.vector = message.vector
+    out.destination = message.destination
+    out.dm = message.dm
+    out.rh = message.rh
+    out.delivery = message.delivery
+    out.trigger = message.trigger
+    return Verdict.FORWARD
+
+
+def source_valid(irte: Irte, sid: i64) -> bool:
+    """Tell whether a requester may use an entry. Cites: VT-d irte.remapped"""
+    if irte.svt == 0:
+        return True
+    if irte.svt == 1:
+        ignored: i64 = 0
+        if irte.sq == 1:
+            ignored = 4
+        elif irte.sq == 2:
+            ignored = 6
+        elif irte.sq == 3:
+            ignored = 7
+        return (sid ^ irte.sid) & 65535 & ~ignored == 0
+    if irte.svt == 2:
+        return irte.sid >> 8 <= sid >> 8 <= irte.sid & 255
+    return False
+
+
+def translate(remapper: Remapper, address: i64, data: i64, sid: i64, out: Translation) -> i64:
+    """A request reaches the remapping unit, which decodes it before it performs anything.
+
+    Returns: one of Verdict, also in ``out``. POSTED obliges the caller to post ``out.vector``.
+    Cites: VT-d remap.algorithm
+    """
+    if remapper.enabled == 0:
+        return _forward(out, address, data)
+    if not is_remappable(address):
+        if remapper.eime != 0 or remapper.cfis == 0:
+            return _fault(out, Fault.COMPATIBILITY, 1)
+        return _forward(out, address, data)
+    if reserved_request_bits(address, data):
+        return _fault(out, Fault.REQUEST_RESERVED, 1)
+    index: i64 = remapping_index(address, data)
+    out.index = index
+    if index >= len(remapper.table):
+        return _fault(out, Fault.INDEX, 1)
+    irte: Irte = remapper.table[index]
+    quiet: i64 = 1 - irte.fpd
+    if irte.p == 0:
+        return _fault(out, Fault.NOT_PRESENT, quiet)
+    if irte.reserved != 0:
+        return _fault(out, Fault.ENTRY_RESERVED, quiet)
+    if not source_valid(irte, sid):
+        return _fault(out, Fault.SOURCE, quiet)
+    out.fault = Fault.NONE
+    out.recorded = 0
+    out.vector = irte.vector
+    if irte.im != 0:
+        out.kind = Verdict.POSTED
+        out.urgent = irte.urg
+        return Verdict.POSTED
+    out.kind = Verdict.REMAPPED
+    out.destination = irte.dst
+    out.dm = irte.dm
+    out.rh = irte.rh
+    out.delivery = irte.dlm
+    out.trigger = irte.tm
+    return Verdict.REMAPPED

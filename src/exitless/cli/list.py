@@ -1,0 +1,161 @@
+"""``exitless list``: what there is, one sentence and a citation each."""
+
+import argparse
+import ast
+from importlib import resources
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from exitless.bits import units
+from exitless.cli.output import console, write_json
+from exitless.mech.catalog import CATALOG
+from exitless.scenario import library_names, load
+from exitless.scenario.build import COST_NAMES, Preset
+from exitless.study.cites import reference
+from exitless.vocab.table import TABLE
+
+TOPICS = ("mechanisms", "scenarios", "costs", "worlds", "kinds", "rules")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    p = subparsers.add_parser("list", help="what there is: mechanisms, scenarios, costs, worlds, kinds, rules")
+    p.add_argument("topic", nargs="?", choices=TOPICS, help="one of them (default: the number of each)")
+    p.add_argument("--unverified", action="store_true", help="only rules and switches that no source settles")
+    p.add_argument("--json", metavar="FILE", help="write it as JSON (- for standard output)")
+    p.set_defaults(run=run)
+
+
+def mechanisms() -> list[tuple[str, str, str]]:
+    """Every row of the catalogue."""
+    return [(m.name, f"{m.says} (route: {m.route}; delivery: {m.delivery})", m.cites) for m in CATALOG]
+
+
+def scenarios() -> list[tuple[str, str, str]]:
+    """Every scenario of the library."""
+    return [(n, load(n)[0].title, "") for n in library_names()]
+
+
+def costs() -> list[tuple[str, str, str]]:
+    """Every step of the default cost table, at 2.4 GHz."""
+    preset = Preset("illustrative", 2_400_000_000, {})
+    rows = []
+    for n, name in enumerate(COST_NAMES):
+        cycles = f"{preset.cycles[n]} cycles, " if preset.cycles[n] else ""
+        rows.append(
+            (
+                name,
+                f"{cycles}{units.show_time(preset.ps[n])} at 2.4 GHz: {preset.sources[n]}",
+                f"origin: {preset.origins[n]}",
+            )
+        )
+    return rows
+
+
+def worlds() -> list[tuple[str, str, str]]:
+    """Every world of the checker."""
+    from exitless.check.catalog import world_rows
+
+    return world_rows()
+
+
+def kinds() -> list[tuple[str, str, str]]:
+    """Every kind of event in a record."""
+    return [
+        (r.name, f"{r.says}; a: {r.a or '–'}; b: {r.b or '–'}", f"KVM {r.kvm or '–'}; Xen {r.xen or '–'}")
+        for r in TABLE
+    ]
+
+
+def docstring_cites(text: str) -> list[str]:
+    """Take the citation keys out of a docstring."""
+    if "Cites:" not in text:
+        return []
+    tail = " ".join(text.split("Cites:", 1)[1].split())
+    return [k.strip().rstrip(".") for k in tail.split(",") if k.strip()]
+
+
+def rules() -> list[tuple[str, str, str]]:
+    """Every public function of the rule floor, read from its source."""
+    rows = []
+
+    def walk(folder: Any, prefix: str) -> None:
+        for entry in sorted(folder.iterdir(), key=lambda f: f.name):
+            if entry.is_dir() and not entry.name.startswith("_"):
+                walk(entry, f"{prefix}{entry.name}.")
+            elif entry.name.endswith(".py") and entry.name != "__init__.py":
+                for node in ast.parse(entry.read_text("utf-8")).body:
+                    if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                        doc = ast.get_docstring(node) or ""
+                        rows.append(
+                            (
+                                f"{prefix}{entry.name[:-3]}.{node.name}",
+                                doc.split("\n\n")[0].split(" Cites:")[0].replace("\n", " "),
+                                ", ".join(docstring_cites(doc)),
+                            )
+                        )
+
+    walk(resources.files("exitless.arch"), "")
+    return rows
+
+
+UNVERIFIED = [
+    (
+        "switches.rescan_pir",
+        "at schedule-in, ON is set when PIR holds something (KVM's order); false follows Xen's source as read, candidate problem C1",
+        "Xen vmx.c vmx_pi_switch_to",
+    ),
+    (
+        "switches.idle_polls",
+        "an idle pCPU waits in MWAIT and needs no interprocessor interrupt to be woken; false sends vector 0xfc",
+        "Xen softirq.h",
+    ),
+    (
+        "switches.assist_while_blocked",
+        "false: a vCPU that has just blocked goes straight to the scheduler; true: it passes vmx_intr_assist first, as "
+        "Xen's source reads, and with VT-d posting a wake-up can be lost until the next post",
+        "Xen intr.c vmx_intr_assist",
+    ),
+    (
+        "vtd.remap fault codes 20H, 21H, 23H",
+        "numbers of three remapping faults, from memory; they appear in fault values only",
+        "VT-d remap.faults",
+    ),
+    (
+        "mech.direct",
+        "ELI's vector identity and injection mode, from memory; only the mechanisms named direct use them",
+        "ELI shadow-idt",
+    ),
+]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it."""
+    makers = {
+        "mechanisms": mechanisms,
+        "scenarios": scenarios,
+        "costs": costs,
+        "worlds": worlds,
+        "kinds": kinds,
+        "rules": rules,
+    }
+    out = console()
+    if args.topic is None:
+        for topic in TOPICS:
+            out.print(f"{topic}: {len(makers[topic]())}   exitless list {topic}")
+        return 0
+    rows = UNVERIFIED if args.unverified else makers[args.topic]()
+    if args.json:
+        write_json({args.topic: [{"name": a, "says": b, "cites": c} for a, b, c in rows]}, args.json)
+        if args.json == "-":
+            return 0
+    t = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    t.add_column(args.topic[:-1], overflow="fold", max_width=max(18, out.width // 3))
+    t.add_column("says", overflow="fold")
+    t.add_column("source", overflow="fold", max_width=max(20, out.width // 4))
+    for a, b, c in rows:
+        t.add_row(a, b, reference(c) if args.topic == "mechanisms" else c)
+    out.print(t)
+    return 0

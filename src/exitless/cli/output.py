@@ -1,0 +1,68 @@
+"""What every command does alike: consoles, files written whole, JSON, times and progress."""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from exitless.errors import ExitlessError
+
+
+def console(stderr: bool = False) -> Console:
+    """Return a console as wide as the terminal, 100 columns where there is none; colour only on a terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    wide = None if stream.isatty() or os.environ.get("COLUMNS") else 100
+    return Console(file=stream, width=wide, highlight=False, no_color=bool(os.environ.get("NO_COLOR")) or None)
+
+
+def write_whole(path: str | Path, data: bytes) -> None:
+    """Write a file under a temporary name and rename it. Errors: ExitlessError in one sentence."""
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent or Path("."), prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "wb") as out:
+                out.write(data)
+            os.chmod(name, 0o644)
+            os.replace(name, target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as problem:
+        raise ExitlessError(f"{target}: cannot write: {problem.strerror or problem}") from None
+
+
+def write_json(document: dict[str, Any], path: str) -> None:
+    """Write one JSON document to a file, or to standard output for ``-``."""
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    if path == "-":
+        sys.stdout.write(text)
+    else:
+        write_whole(path, text.encode())
+
+
+def progress() -> Progress:
+    """Return a progress display on standard error that leaves nothing behind."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(),
+        console=console(stderr=True), transient=True,
+    )  # fmt: skip
+
+
+def ns(value: float) -> str:
+    """Print a time given in ns with the unit that suits its size, three significant places."""
+    if value >= 1e6:
+        return f"{value / 1e6:.3g} ms" if value < 1e9 else f"{value / 1e9:.3g} s"
+    if value >= 1e3:
+        return f"{value / 1e3:.3g} µs"
+    return f"{value:.3g} ns"
+
+
+def per_cent(part: float) -> str:
+    """Print a share."""
+    return f"{100 * part:.1f} %"

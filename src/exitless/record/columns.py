@@ -1,0 +1,78 @@
+"""The recorder: rows of six integers in packed columns, handed out a block at a time.
+
+A row is ``time_ps, kind, pcpu, vcpu, a, b``. Kind, pCPU and vCPU share one word, ``kind + pcpu*2**16 +
+vcpu*2**32`` with the two CPU numbers stored plus one so that -1 means "none"; the other three have a word each.
+Four stores a row keep recording at a few nanoseconds.
+"""
+
+from typing import Final
+
+from librt.vecs import vec
+from mypy_extensions import i64
+
+from exitless.bits.words import zeros
+from exitless.record.sinks import Sink
+
+BLOCK_ROWS: Final = 65536
+
+
+class Columns:
+    """A block that fills with rows; a full block goes to every sink.
+
+    Shapes: four columns of ``BLOCK_ROWS`` words. ``rows`` counts all rows ever recorded.
+    A sink that raises is detached and kept in ``failures``; the run goes on.
+    """
+
+    def __init__(self, sinks: list[Sink]) -> None:
+        self.time: vec[i64] = zeros(BLOCK_ROWS)
+        self.where: vec[i64] = zeros(BLOCK_ROWS)
+        self.a: vec[i64] = zeros(BLOCK_ROWS)
+        self.b: vec[i64] = zeros(BLOCK_ROWS)
+        self.fill: i64 = 0
+        self.flushed: i64 = 0
+        self.sinks: list[Sink] = sinks
+        self.failures: list[str] = []
+
+    def row(self, time_ps: i64, kind: i64, pcpu: i64, vcpu: i64, a: i64, b: i64) -> None:
+        """Record one row."""
+        n: i64 = self.fill
+        self.time[n] = time_ps
+        self.where[n] = kind + (pcpu + 1) * 65536 + (vcpu + 1) * 4294967296
+        self.a[n] = a
+        self.b[n] = b
+        n += 1
+        self.fill = n
+        if n == BLOCK_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand what has been recorded since the last block to the sinks."""
+        if self.fill == 0:
+            return
+        for sink in list(self.sinks):
+            try:
+                sink.block(self.time, self.where, self.a, self.b, self.fill)
+            except Exception as problem:  # a listener cannot break the run
+                self.sinks.remove(sink)
+                self.failures.append(f"{type(sink).__name__}: {problem}")
+        self.flushed += self.fill
+        self.fill = 0
+
+    def rows(self) -> i64:
+        """Return how many rows have been recorded so far."""
+        return self.flushed + self.fill
+
+
+def kind_of(where: i64) -> i64:
+    """Take the kind out of a packed word."""
+    return where & 65535
+
+
+def pcpu_of(where: i64) -> i64:
+    """Take the pCPU out of a packed word, -1 for none."""
+    return ((where >> 16) & 65535) - 1
+
+
+def vcpu_of(where: i64) -> i64:
+    """Take the vCPU out of a packed word, -1 for none."""
+    return (where >> 32) - 1

@@ -1,0 +1,30 @@
+"""Scenarios: what is asked of the simulator, in a file, and how it becomes a run."""
+
+from exitless.bits import units
+from exitless.record.block import Record
+from exitless.record.sinks import Sink
+from exitless.scenario.build import Built, build, quantity
+from exitless.scenario.load import check_mechanisms, library_names, load, near
+from exitless.scenario.schema import Scenario
+
+__all__ = ["Built", "Scenario", "build", "check_mechanisms", "library_names", "load", "near", "prepare", "quantity", "simulate"]
+
+
+def prepare(
+    scenario: Scenario, name: str, mechanism: str, seed: int | None, length_ps: int | None, sinks: list[Sink]
+) -> Built:
+    """Build a scenario's machine; seed and length default to the scenario's own. Errors: ScenarioError."""
+    length = length_ps if length_ps is not None else quantity(units.parse_time_ps, scenario.run.length, "run.length")
+    return build(scenario, name, mechanism, scenario.run.seed if seed is None else seed, length, sinks)
+
+
+def simulate(name: str, mechanism: str, seed: int | None = None, length_ps: int | None = None) -> Record:
+    """Run a scenario under one mechanism and keep every row. Errors: ScenarioError."""
+    scenario, where = load(name)
+    sinks: list[Sink] = []
+    built = prepare(scenario, where, mechanism, seed, length_ps, sinks)
+    record = Record(built.header)
+    sinks.append(record)
+    built.machine.run(built.header.length_ps)
+    built.machine.columns.flush()
+    return record

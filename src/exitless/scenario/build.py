@@ -1,0 +1,370 @@
+"""Make a machine from a scenario and a mechanism: the only place that knows both."""
+
+import tomllib
+from importlib import resources
+from typing import Any
+
+from exitless.arch.vtd.irte import Irte
+from exitless.arch.x86.host_vectors import HostVector
+from exitless.arch.xen.callback import Callback
+from exitless.arch.xen.ports import EventChannels, bind_pirq, bind_virq
+from exitless.bits import units
+from exitless.errors import ScenarioError
+from exitless.mech.catalog import ROUTE_CHANNEL, ROUTE_DIRECT, ROUTE_POSTED, Mechanism, find, make_delivery
+from exitless.record.block import Header
+from exitless.record.sinks import Sink
+from exitless.scenario.load import near, preset_names
+from exitless.scenario.schema import Device, Scenario, Vm
+from exitless.sim.costs import Cost
+from exitless.sim.devices.disk import DiskQueue
+from exitless.sim.devices.nic import Nic, NicQueue, mean_gap_ps, wire_time_ps
+from exitless.sim.machine import Machine
+from exitless.sim.state import Domain, Event, Irq, Source, Vcpu
+from exitless.vocab.exits import VMX_NAMES
+from exitless.vocab.kinds import Owner, RunState
+
+VIRQ_TIMER_PORT = 3
+COST_NAMES: list[str] = [name.lower() for name in vars(Cost) if name.isupper() and name != "COUNT"]
+
+
+class Preset:
+    """A cost table: ``ps`` and ``origins`` by cost number."""
+
+    def __init__(self, name: str, clock_hz: int, changes: dict[str, str]) -> None:
+        if name not in preset_names():
+            raise ScenarioError(f'host.costs: no cost table "{name}"{near(name, preset_names())}')
+        text = (resources.files("exitless.scenario") / "presets" / f"{name}.toml").read_text("utf-8")
+        data: dict[str, Any] = tomllib.loads(text)
+        self.name = name
+        self.says: str = data["says"]
+        self.ps: list[int] = []
+        self.origins: list[str] = []
+        self.sources: list[str] = []
+        self.cycles: list[int] = []
+        for key in COST_NAMES:
+            row = data["cost"][key]
+            self.ps.append(units.cycles_to_ps(row["cycles"], clock_hz) if "cycles" in row else row["ns"] * 1000)
+            self.cycles.append(row.get("cycles", 0))
+            self.origins.append(row["origin"])
+            self.sources.append(row["source"])
+        for key, value in changes.items():
+            if key not in COST_NAMES:
+                raise ScenarioError(f"host.cost.{key}: no such step{near(key, COST_NAMES)}")
+            n = COST_NAMES.index(key)
+            self.ps[n] = quantity(units.parse_time_ps, value, f"host.cost.{key}")
+            self.origins[n], self.sources[n] = "set", "set by the scenario"
+
+
+def quantity(parser: Any, text: str, where: str) -> int:
+    """Parse a value with a unit, with the place in the complaint."""
+    try:
+        return int(parser(text))
+    except ValueError as problem:
+        raise ScenarioError(f"{where}: {problem}") from None
+
+
+def within(value: int, low: int, high: int, where: str) -> int:
+    """Check a whole number's range."""
+    if not low <= value <= high:
+        raise ScenarioError(f"{where}: expected {low} to {high}, got {value}")
+    return value
+
+
+class Built:
+    """A machine ready to run, with what is needed to name what it does."""
+
+    def __init__(
+        self, machine: Machine, header: Header, preset: Preset, scenario: Scenario, mechanism: Mechanism
+    ) -> None:
+        self.machine = machine
+        self.header = header
+        self.preset = preset
+        self.scenario = scenario
+        self.mechanism = mechanism
+
+
+def build(scenario: Scenario, name: str, mechanism_name: str, seed: int, length_ps: int, sinks: list[Sink]) -> Built:
+    """Build the machine. Errors: ScenarioError for whatever cannot be, with its place."""
+    mechanism = find(mechanism_name)
+    assert mechanism is not None
+    host = scenario.host
+    clock = quantity(units.parse_frequency_hz, host.clock, "host.clock")
+    within(clock, 10**8, 10**11, "host.clock in Hz")
+    pcpus = within(host.pcpus, 1, 64, "host.pcpus")
+    preset = Preset(host.costs, clock, host.cost)
+    machine = Machine(pcpus, sinks)
+    for n, ps in enumerate(preset.ps):
+        machine.costs[n] = ps
+    machine.timeslice = quantity(units.parse_time_ps, host.timeslice, "host.timeslice")
+    machine.ratelimit = quantity(units.parse_time_ps, host.ratelimit, "host.ratelimit")
+    machine.tick = quantity(units.parse_time_ps, host.tick, "host.tick")
+    machine.posted_vector = HostVector.POSTED_NOTIFICATION
+    machine.wakeup_vector = HostVector.POSTED_WAKEUP
+    machine.rescan_pir = int(scenario.switches.rescan_pir)
+    machine.idle_polls = int(scenario.switches.idle_polls)
+    machine.assist_while_blocked = int(scenario.switches.assist_while_blocked)
+    header = Header(
+        title=scenario.title, scenario=name, mechanism=mechanism.name, seed=seed, length_ps=length_ps, pcpus=pcpus,
+        costs=COST_NAMES, cost_origins=[f"{o}: {s}" for o, s in zip(preset.origins, preset.sources, strict=True)],
+        exits=dict(VMX_NAMES), clock_hz=clock,
+    )  # fmt: skip
+    maker = Maker(machine, header, mechanism, seed)
+    if not scenario.vm:
+        raise ScenarioError("vm: a scenario needs at least one [[vm]]")
+    for n, vm in enumerate(scenario.vm):
+        maker.add_vm(vm, n)
+    for n, device in enumerate(scenario.device):
+        maker.add_device(device, f"device[{n}]")
+    for n, move in enumerate(scenario.move):
+        maker.add_move(move.vm, move.vcpu, move.to, move.at, f"move[{n}]")
+    maker.finish()
+    return Built(machine, header, preset, scenario, mechanism)
+
+
+class Maker:
+    """Adds the parts of a scenario to a machine, one by one."""
+
+    def __init__(self, machine: Machine, header: Header, mechanism: Mechanism, seed: int) -> None:
+        self.machine = machine
+        self.header = header
+        self.mechanism = mechanism
+        self.seed = seed
+        self.domains: dict[str, tuple[Domain, Vm]] = {}
+        self.channels: dict[str, EventChannels] = {}
+
+    def add_vm(self, vm: Vm, number: int) -> None:
+        """Add a domain with its vCPUs."""
+        where = f"vm[{number}]"
+        if vm.kind not in ("pv", "hvm"):
+            raise ScenarioError(f'{where}.kind: no such kind "{vm.kind}"{near(vm.kind, ["pv", "hvm"])}')
+        if vm.name in self.domains:
+            raise ScenarioError(f'{where}.name: "{vm.name}" is there already')
+        within(vm.vcpus, 1, 32, f"{where}.vcpus")
+        if vm.pin and len(vm.pin) != vm.vcpus:
+            raise ScenarioError(f"{where}.pin: expected one pCPU for each of {vm.vcpus} vCPUs, got {len(vm.pin)}")
+        m = self.machine
+        domain = Domain(number, int(vm.kind == "pv"))
+        domain.first, domain.vcpus = len(m.vcpus), vm.vcpus
+        m.domains.append(domain)
+        self.domains[vm.name] = (domain, vm)
+        self.channels[vm.name] = EventChannels(4096)
+        for index in range(vm.vcpus):
+            vcpu = Vcpu(
+                len(m.vcpus), domain, index, make_delivery("injected" if domain.is_pv else self.mechanism.delivery)
+            )
+            vcpu.pcpu = within(vm.pin[index], 0, len(m.pcpus) - 1, f"{where}.pin") if vm.pin else index % len(m.pcpus)
+            vcpu.pinned = vcpu.pcpu if vm.pin else -1
+            vcpu.cpu.blocked = 0
+            vcpu.runstate = RunState.RUNNABLE
+            vcpu.cpu.state.interrupt_flag = 1
+            m.vcpus.append(vcpu)
+            self.header.vcpus.append(f"d{number}v{index}")
+            self.header.owners.append(Owner.DOM0 if domain.is_pv else Owner.GUEST)
+            if domain.is_pv:
+                vcpu.cpu.callback_style = Callback.VECTOR
+            else:
+                self.equip(vcpu, vm, where)
+
+    def equip(self, vcpu: Vcpu, vm: Vm, where: str) -> None:
+        """Give an HVM vCPU its controls and its timer, as the mechanism wants them."""
+        cpu = vcpu.cpu
+        vcpu.busy = int(vm.busy)
+        c = cpu.controls
+        row = self.mechanism
+        c.use_tpr_shadow = 1
+        c.virtualize_apic_accesses = int(row.route != ROUTE_DIRECT)
+        c.apic_register_virtualization = row.registers
+        if row.delivery in ("virtual", "posted"):
+            c.virtual_interrupt_delivery = 1
+            cpu.has_vid = 1
+        if row.delivery == "posted":
+            c.process_posted_interrupts = 1
+            c.notification_vector = HostVector.POSTED_NOTIFICATION
+            cpu.pid.nv = HostVector.POSTED_NOTIFICATION
+            cpu.pid.ndst = vcpu.pcpu
+            cpu.has_posting = 1
+            cpu.has_hooks = int(row.route == ROUTE_POSTED)
+        if row.route == ROUTE_DIRECT:
+            c.ext_int_exiting = 0
+        source = self.add_source(vcpu, f"{self.header.vcpus[vcpu.number]}.timer")
+        vcpu.timer_source = source.number
+        vcpu.period = quantity(units.parse_time_ps, vm.tick, f"{where}.tick")
+        if vcpu.period <= 0:
+            raise ScenarioError(f"{where}.tick: expected more than 0, got {vm.tick}")
+        if vm.timer not in ("auto", "apic", "event"):
+            raise ScenarioError(f'{where}.timer: no such timer "{vm.timer}"{near(vm.timer, ["auto", "apic", "event"])}')
+        if row.route == ROUTE_CHANNEL or vm.timer == "event":
+            cpu.callback_style = Callback.VECTOR
+            cpu.callback_vector = within(vm.callback_vector, 16, 255, f"{where}.callback_vector")
+        if vm.timer == "event" or (vm.timer == "auto" and row.route == ROUTE_CHANNEL):
+            source.port = VIRQ_TIMER_PORT + vcpu.index
+            bind_virq(self.channels[vm.name], source.port, 0, vcpu.index)
+        else:
+            source.vector = within(vm.timer_vector, 16, 255, f"{where}.timer_vector")
+            cpu.timer_vector = source.vector
+        self.describe(source)
+        vcpu.timer_at = vcpu.period * (vcpu.number + 1) // (vcpu.number + 2)
+
+    def add_source(self, vcpu: Vcpu, name: str) -> Source:
+        """Add an interrupt source for a vCPU."""
+        m = self.machine
+        source = Source(len(m.sources), vcpu.number)
+        m.sources.append(source)
+        m.queue_of_source.append(-1)
+        m.disk_of_source.append(-1)
+        self.header.sources.append(name)
+        self.header.source_vcpu.append(vcpu.number)
+        self.header.source_vector.append(-1)
+        self.header.source_host_vector.append(-1)
+        self.header.source_port.append(-1)
+        return source
+
+    def describe(self, source: Source) -> None:
+        """Tell the header which vectors and port a source has ended up with."""
+        n = source.number
+        vcpu = self.machine.vcpus[source.vcpu]
+        if source.port >= 0:
+            self.header.source_port[n] = source.port
+        if source.port < 0 or not vcpu.domain.is_pv:
+            self.header.source_vector[n] = vcpu.cpu.callback_vector if source.port >= 0 else source.vector
+        if source.irq >= 0:
+            irq = self.machine.irqs[source.irq]
+            self.header.source_host_vector[n] = -1 if self.is_posted(source) else irq.vector
+
+    def is_posted(self, source: Source) -> bool:
+        """Tell whether a source's remapping entry is in posted format."""
+        return source.index >= 0 and self.machine.remapper.table[source.index].im != 0
+
+    def add_irq(self, source: Source, vector: int, pcpu: int, where: str) -> None:
+        """Give a device source a host vector on a pCPU and a remapping-table entry."""
+        m = self.machine
+        within(vector, 0x20, 0xEF, f"{where}.host_vectors")
+        within(pcpu, 0, len(m.pcpus) - 1, f"{where}.pcpus")
+        if m.pcpus[pcpu].irq_of[vector] >= 0:
+            raise ScenarioError(f"{where}.host_vectors: 0x{vector:02x} is taken on pCPU{pcpu}")
+        irq = Irq(len(m.irqs), source.number, vector, pcpu)
+        m.irqs.append(irq)
+        m.pcpus[pcpu].irq_of[vector] = irq.number
+        source.irq = irq.number
+        entry = Irte()
+        entry.p, entry.vector, entry.dst = 1, vector, pcpu
+        source.index = len(m.remapper.table)
+        m.remapper.table.append(entry)
+
+    def owner(self, device: Device, where: str) -> tuple[Domain, Vm]:
+        """Find the domain a device belongs to."""
+        if device.owner not in self.domains:
+            raise ScenarioError(f'{where}.for: no vm "{device.owner}"{near(device.owner, list(self.domains))}')
+        return self.domains[device.owner]
+
+    def add_device(self, device: Device, where: str) -> None:
+        """Add a NIC or a disk controller."""
+        domain, vm = self.owner(device, where)
+        if device.kind == "nic":
+            if domain.is_pv:
+                raise ScenarioError(f'{where}.for: a NIC is passed through to an hvm domain; "{vm.name}" is pv')
+            self.add_nic(device, domain, vm, where)
+        elif device.kind == "sas":
+            if not domain.is_pv:
+                raise ScenarioError(f'{where}.for: the SAS controller belongs to a pv dom0; "{vm.name}" is hvm')
+            self.add_sas(device, domain, vm, where)
+        else:
+            raise ScenarioError(f'{where}.kind: no such kind "{device.kind}"{near(device.kind, ["nic", "sas"])}')
+
+    def add_nic(self, device: Device, domain: Domain, vm: Vm, where: str) -> None:
+        """Add a NIC: queues to vCPUs in turn, each with a source, a route and a remapping entry."""
+        m = self.machine
+        queues = within(device.queues, 1, 30, f"{where}.queues")
+        nic = Nic(len(m.nics), self.seed, 100 + len(m.nics))
+        if m.nics:
+            raise ScenarioError(f"{where}: one NIC a scenario for now")
+        frame = within(
+            quantity(units.parse_size_bytes, device.frame, f"{where}.frame"), 64, 9216, f"{where}.frame in bytes"
+        )
+        rate = within(
+            quantity(units.parse_rate_bps, device.rate, f"{where}.rate"), 10**6, 10**12, f"{where}.rate in bit/s"
+        )
+        nic.wire_ps = wire_time_ps(frame, rate)
+        nic.train = within(device.train, 1, 10**6, f"{where}.train")
+        load = within(device.load, 1, 100, f"{where}.load in per cent")
+        nic.gap_ps = mean_gap_ps(nic.wire_ps, nic.train, load * 10)
+        nic.throttle_ps = quantity(units.parse_time_ps, device.moderation, f"{where}.moderation")
+        nic.descriptors = within(device.descriptors, 8, 8192, f"{where}.descriptors")
+        m.nics.append(nic)
+        for q in range(queues):
+            vcpu = m.vcpus[domain.first + q % domain.vcpus]
+            source = self.add_source(vcpu, device.name if queues == 1 else f"{device.name}.{q}")
+            m.queue_of_source[source.number] = len(m.nic_queues)
+            queue = NicQueue(len(m.nic_queues), source.number)
+            nic.queues.append(queue)
+            m.nic_queues.append(queue)
+            self.route_queue(device, vm, vcpu, source, q, where)
+            self.describe(source)
+        m.calendar.push(nic.gap_ps // 2 + nic.wire_ps, Event.FRAME, nic.number, 0)
+
+    def route_queue(self, device: Device, vm: Vm, vcpu: Vcpu, source: Source, q: int, where: str) -> None:
+        """Choose guest vector, host vector and route of one NIC queue."""
+        row = self.mechanism
+        vector = within(device.vectors[q] if q < len(device.vectors) else 0x80 + q, 16, 255, f"{where}.vectors")
+        host = device.host_vectors[q] if q < len(device.host_vectors) else 0x48 + 8 * q
+        if row.placement == "guest-below":
+            vector = 0x38 + q
+        if row.route == ROUTE_DIRECT:
+            host = vector
+        self.add_irq(source, host, vcpu.pcpu, where)
+        if row.route == ROUTE_CHANNEL:
+            source.port = within(device.ports[q] if q < len(device.ports) else 64 + q, 1, 4095, f"{where}.ports")
+            bind_pirq(self.channels[vm.name], source.port, source.irq, vcpu.index)
+            return
+        source.vector = vector
+        if row.route == ROUTE_POSTED:
+            entry = self.machine.remapper.table[source.index]
+            entry.im, entry.vector, entry.dst = 1, vector, 0
+
+    def add_sas(self, device: Device, domain: Domain, vm: Vm, where: str) -> None:
+        """Add a SAS controller: one queue, port, host vector and pCPU each."""
+        m = self.machine
+        count = len(device.ports)
+        if not count or len(device.host_vectors) != count or len(device.pcpus) != count:
+            raise ScenarioError(
+                f"{where}: ports, host_vectors and pcpus must be of one length, got "
+                f"{count}, {len(device.host_vectors)}, {len(device.pcpus)}"
+            )
+        service = quantity(units.parse_time_ps, device.service, f"{where}.service")
+        depth = within(device.depth, 1, 1024, f"{where}.depth")
+        for n in range(count):
+            index = next(
+                (i for i in range(domain.vcpus) if m.vcpus[domain.first + i].pcpu == device.pcpus[n]), n % domain.vcpus
+            )
+            vcpu = m.vcpus[domain.first + index]
+            source = self.add_source(vcpu, f"{device.name}.{n}")
+            source.port = within(device.ports[n], 1, 4095, f"{where}.ports")
+            vector = 0x98 + 0x10 * n if self.mechanism.placement == "host-above" else device.host_vectors[n]
+            self.add_irq(source, vector, device.pcpus[n], where)
+            bind_pirq(self.channels[vm.name], source.port, source.irq, vcpu.index)
+            queue = DiskQueue(len(m.disks), source.number, service, self.seed, 200 + n)
+            m.disk_of_source[source.number] = len(m.disks)
+            m.disks.append(queue)
+            self.describe(source)
+            for _ in range(depth):
+                m.calendar.push(queue.chance.exponential(service), Event.DISK, queue.number, 0)
+                queue.flying += 1
+
+    def add_move(self, vm_name: str, index: int, to: int, at: str, where: str) -> None:
+        """Plan a move of a vCPU."""
+        if vm_name not in self.domains:
+            raise ScenarioError(f'{where}.vm: no vm "{vm_name}"{near(vm_name, list(self.domains))}')
+        domain, _ = self.domains[vm_name]
+        within(index, 0, domain.vcpus - 1, f"{where}.vcpu")
+        within(to, 0, len(self.machine.pcpus) - 1, f"{where}.to")
+        vcpu = self.machine.vcpus[domain.first + index]
+        self.machine.schedule_move(vcpu, to, quantity(units.parse_time_ps, at, f"{where}.at"))
+
+    def finish(self) -> None:
+        """Start the host: every vCPU is runnable and waits; every pCPU is asked to schedule."""
+        m = self.machine
+        for vcpu in m.vcpus:
+            m.enqueue(vcpu)
+        for pcpu in m.pcpus:
+            m.raise_softirq(pcpu, 3)
+            m.send(pcpu.number, 0, 0)

@@ -1,0 +1,138 @@
+"""Read a scenario: from the library or a TOML file, strictly, with every complaint naming its place and a near match."""
+
+import difflib
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from exitless.errors import ScenarioError
+from exitless.mech.catalog import CATALOG
+from exitless.scenario.schema import TABLES, Scenario
+
+
+def near(word: str, known: list[str]) -> str:
+    """Return ``; did you mean "x"?`` when something known is close, else the list of what is known."""
+    close = difflib.get_close_matches(word, known, 1, 0.5)
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    return f"; known: {', '.join(known)}" if known else ""
+
+
+def library_names() -> list[str]:
+    """Return the names of the scenarios that come with Exitless, ``mail`` first."""
+    folder = resources.files("exitless.scenario") / "library"
+    names = sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml"))
+    return sorted(names, key=lambda n: n != "mail")
+
+
+def preset_names() -> list[str]:
+    """Return the names of the cost tables that come with Exitless."""
+    folder = resources.files("exitless.scenario") / "presets"
+    return sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def read_text(name: str) -> tuple[str, str]:
+    """Return a scenario's text and what to call it in messages. Errors: ScenarioError."""
+    if name in library_names():
+        return (resources.files("exitless.scenario") / "library" / f"{name}.toml").read_text("utf-8"), name
+    path = Path(name)
+    if path.suffix != ".toml":
+        raise ScenarioError(
+            f'no scenario "{name}" in the library{near(name, library_names())} A file must end in .toml.'
+        )
+    try:
+        return path.read_text("utf-8"), str(path)
+    except OSError as problem:
+        raise ScenarioError(f"{path}: cannot read the scenario: {problem.strerror or problem}") from None
+    except UnicodeDecodeError as problem:
+        raise ScenarioError(
+            f"{path}: expected UTF-8 text, got byte 0x{problem.object[problem.start]:02x} at offset {problem.start}"
+        ) from None
+
+
+def parse(text: str, where: str) -> dict[str, Any]:
+    """Parse TOML. Errors: ScenarioError with line and column."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise ScenarioError(f"{where}: not valid TOML: {problem}") from None
+
+
+def field_names(table: Any) -> list[str]:
+    """Return what a table of the file may hold."""
+    return [f.encode_name for f in msgspec.structs.fields(table)]
+
+
+def convert(data: dict[str, Any], where: str) -> Scenario:
+    """Turn parsed TOML into records. Errors: ScenarioError with the path of the bad field and a near match."""
+    try:
+        return msgspec.convert(data, Scenario)
+    except msgspec.ValidationError as problem:
+        message = str(problem)
+        found = re.search(r" - at `\$\.?(.*?)`$", message)
+        place = found[1] if found else ""
+        said = re.sub(r" - at `.*`$", "", message)
+        unknown = re.search(r"unknown field `(.*?)`", said)
+        table = re.sub(r"\[.*?\]", "", place).split(".")[0]
+        if unknown:
+            known = field_names(TABLES.get(table, Scenario))
+            spot = f"{place}.{unknown[1]}" if place else unknown[1]
+            raise ScenarioError(f"{where}: {spot}: no such key{near(unknown[1], known)}") from None
+        raise ScenarioError(f"{where}: {place or 'the file'}: {said[0].lower()}{said[1:]}") from None
+
+
+def set_path(data: dict[str, Any], assignment: str) -> None:
+    """Apply one ``--set PATH=VALUE``: ``device[0].load=50``, ``host.ratelimit=0 us``. Errors: ScenarioError."""
+    path, equals, value = assignment.partition("=")
+    if not equals or not path.strip():
+        raise ScenarioError(f'--set {assignment}: expected PATH=VALUE, for example host.ratelimit="0 us"')
+    steps = re.findall(r"([A-Za-z_][\w-]*)(?:\[(\d+)\])?", path.strip())
+    at: Any = data
+    for n, (key, index) in enumerate(steps):
+        last = n == len(steps) - 1
+        if not isinstance(at, dict):
+            raise ScenarioError(f"--set {assignment}: {key} is not inside a table")
+        if index:
+            items = at.get(key)
+            if not isinstance(items, list) or int(index) >= len(items):
+                raise ScenarioError(
+                    f"--set {assignment}: there is no {key}[{index}]; the scenario has {len(items or [])}"
+                )
+            if last:
+                items[int(index)] = parse_value(value)
+            at = items[int(index)]
+        elif last:
+            at[key] = parse_value(value)
+        else:
+            at = at.setdefault(key, {})
+
+
+def parse_value(text: str) -> Any:
+    """Read a value as TOML would; bare words are strings."""
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
+def load(name: str, settings: list[str] | None = None) -> tuple[Scenario, str]:
+    """Read, adjust and check a scenario. Returns: it and its name. Errors: ScenarioError."""
+    text, where = read_text(name)
+    data = parse(text, where)
+    for assignment in settings or []:
+        set_path(data, assignment)
+    scenario = convert(data, where)
+    check_mechanisms(scenario.run.mechanisms, f"{where}: run.mechanisms")
+    return scenario, where
+
+
+def check_mechanisms(names: list[str], where: str) -> None:
+    """Every name must be in the catalogue. Errors: ScenarioError."""
+    known = [m.name for m in CATALOG]
+    for name in names:
+        if name not in known:
+            raise ScenarioError(f'{where}: no such mechanism "{name}"{near(name, known)}')

@@ -1,0 +1,119 @@
+"""What a scenario file may say: one record a table of the file, strict, with units in the file and none inside."""
+
+from typing import Any
+
+import msgspec
+
+
+class Host(msgspec.Struct, forbid_unknown_fields=True):
+    """``[host]``: physical CPUs, clock, cost table, scheduler."""
+
+    pcpus: int = 4
+    clock: str = "2.4 GHz"
+    costs: str = "illustrative"
+    timeslice: str = "30 ms"
+    ratelimit: str = "1 ms"
+    tick: str = "10 ms"
+    cost: dict[str, str] = {}
+
+
+class Vm(msgspec.Struct, forbid_unknown_fields=True):
+    """``[[vm]]``: a domain. ``kind`` is ``pv`` (dom0) or ``hvm``; ``pin`` one pCPU a vCPU, empty for none.
+
+    ``timer`` says how an hvm guest takes its tick: ``apic``, ``event`` (VIRQ_TIMER), or ``auto``: as its NIC's mechanism.
+    ``busy`` is true for a guest whose application never lets it halt.
+    """
+
+    name: str
+    kind: str = "hvm"
+    vcpus: int = 1
+    pin: list[int] = []
+    tick: str = "4 ms"
+    timer: str = "auto"
+    busy: bool = False
+    timer_vector: int = 0xEC
+    callback_vector: int = 0xF3
+
+
+class Device(msgspec.Struct, forbid_unknown_fields=True):
+    """``[[device]]``: a NIC (``kind = "nic"``) or a disk controller (``kind = "sas"``) that belongs to a domain."""
+
+    kind: str
+    name: str
+    owner: str = msgspec.field(name="for")
+    rate: str = "10 Gbit/s"
+    frame: str = "1518 B"
+    load: int = 30
+    train: int = 16
+    moderation: str = "50 us"
+    queues: int = 1
+    descriptors: int = 512
+    vectors: list[int] = []
+    host_vectors: list[int] = []
+    ports: list[int] = []
+    pcpus: list[int] = []
+    depth: int = 4
+    service: str = "800 us"
+
+
+class Move(msgspec.Struct, forbid_unknown_fields=True):
+    """``[[move]]``: the administrator moves a vCPU to a pCPU at a time."""
+
+    vm: str
+    at: str
+    to: int
+    vcpu: int = 0
+
+
+class Run(msgspec.Struct, forbid_unknown_fields=True):
+    """``[run]``: length, seed, the mechanisms to compare."""
+
+    length: str = "100 ms"
+    seed: int = 1
+    mechanisms: list[str] = []
+
+
+class Switches(msgspec.Struct, forbid_unknown_fields=True):
+    """``[switches]``: what no source settles, by name. ``rescan_pir`` false leaves PIR alone at schedule-in, as Xen's
+    source reads (candidate problem C1, confirmed by nobody); ``idle_polls`` false makes idle pCPUs need an interrupt;
+    ``assist_while_blocked`` true lets a vCPU that has just blocked pass vmx_intr_assist once more, as Xen's source reads,
+    which loses wake-ups with VT-d posting.
+    """
+
+    rescan_pir: bool = True
+    idle_polls: bool = True
+    assist_while_blocked: bool = False
+
+
+class Bound(msgspec.Struct, forbid_unknown_fields=True):
+    """A range a result must lie in."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+class Expect(msgspec.Struct, forbid_unknown_fields=True):
+    """``[expect]``: what makes the scenario a test. ``exits_per_interrupt`` is by mechanism."""
+
+    laws: str = "all"
+    lost: int = 0
+    exits_per_interrupt: dict[str, Bound] = {}
+
+
+class Scenario(msgspec.Struct, forbid_unknown_fields=True):
+    """A whole file."""
+
+    title: str
+    host: Host = msgspec.field(default_factory=Host)
+    vm: list[Vm] = []
+    device: list[Device] = []
+    move: list[Move] = []
+    run: Run = msgspec.field(default_factory=Run)
+    switches: Switches = msgspec.field(default_factory=Switches)
+    expect: Expect = msgspec.field(default_factory=Expect)
+    note: str = ""
+
+
+TABLES: dict[str, Any] = {
+    "": Scenario, "host": Host, "vm": Vm, "device": Device, "move": Move, "run": Run, "switches": Switches, "expect": Expect,
+}  # fmt: skip

@@ -1,0 +1,317 @@
+"""Xen's part: physical interrupts, softirqs, raising event channels, kicks, timers.
+
+What is decided is decided by rules; this file strings them together in Xen's order and charges for them.
+"""
+
+from mypy_extensions import i64
+
+from exitless.arch.outcome import Kick, Raise
+from exitless.arch.x86.host_vectors import HostVector
+from exitless.arch.x86.lapic import acknowledge, deliverable, end_of_interrupt
+from exitless.arch.xen.callback import ASSERT_KICK, ASSERT_LAPIC, ASSERT_TASKLET, assert_callback
+from exitless.arch.xen.dpci import Dpci, raise_for
+from exitless.arch.xen.dpci import begin as dpci_begin
+from exitless.arch.xen.dpci import end as dpci_end
+from exitless.arch.xen.two_level import mark_events_pending, raise_port
+from exitless.bits.words import lowest_of_word, shl
+from exitless.mech.procedures.assist import set_irq
+from exitless.record.sinks import Sink
+from exitless.sim.costs import Cost
+from exitless.sim.scheduling import Scheduling
+from exitless.sim.state import Domain, Event, Irq, Pcpu, Phase, Softirq, Source, Vcpu
+from exitless.vocab.exits import Exit
+from exitless.vocab.kinds import Kind, Owner
+
+
+class Hypervisor(Scheduling):
+    """Interrupt handling in root mode."""
+
+    def __init__(self, pcpus: i64, sinks: list[Sink]) -> None:
+        super().__init__(pcpus, sinks)
+
+    # Kicks and posts.
+
+    def kick(self, here: Pcpu, vcpu: Vcpu) -> None:
+        """vcpu_kick: unblock; if it was running, force it through VM entry. Cites: Xen domain.c vcpu_kick"""
+        self.charge(here, Cost.KICK)
+        where: i64 = vcpu.cpu.running_on
+        self.unblock(here, vcpu)
+        if where >= 0 and (here.in_irq != 0 or here.current != vcpu.number):
+            self.raise_softirq_on(here, self.pcpus[where], Softirq.VCPU_KICK)
+
+    def request(self, here: Pcpu, vcpu: Vcpu, vector: i64, level: i64) -> None:
+        """vlapic_set_irq for a vCPU, and whatever notification its delivery owes."""
+        self.charge(here, Cost.VLAPIC)
+        had_on: i64 = vcpu.cpu.pid.on
+        answer: i64 = set_irq(vcpu.cpu, vcpu.delivery, vector, level)
+        if vcpu.cpu.has_posting != 0:
+            what: i64 = 0
+            if answer == Kick.NOTIFY:
+                what = 1
+            elif answer == Kick.NONE:
+                what = 2
+            if had_on != 0:
+                what += 8
+            if vcpu.cpu.pid.sn != 0:
+                what += 4
+                self.suppressed_posts += 1
+            self.row(Kind.PID_POST, here.number, vcpu.number, vector, what)
+        else:
+            merged: i64 = 0
+            if answer == Kick.NONE:
+                merged = 1
+            self.row(Kind.IRQ_REQUEST, here.number, vcpu.number, vector, merged)
+        if answer == Kick.EXIT:
+            self.kick(here, vcpu)
+        elif answer == Kick.NOTIFY:
+            self.notify(here, vcpu)
+
+    def notify(self, here: Pcpu, vcpu: Vcpu) -> None:
+        """A posted interrupt is claimed: unblock, then notify where the vCPU runs.
+
+        Cites: Xen vmx.c vmx_deliver_posted_intr
+        """
+        where: i64 = vcpu.cpu.running_on
+        self.unblock(here, vcpu)
+        if where < 0 or (here.in_irq == 0 and here.current == vcpu.number):
+            return
+        if where == here.number:
+            if here.softirqs == 0:
+                self.raise_softirq(here, Softirq.VCPU_KICK)
+        else:
+            self.send_ipi(here, where, self.posted_vector)
+
+    # Event channels.
+
+    def raise_event(self, here: Pcpu, domain: Domain, port: i64, vcpu: Vcpu) -> None:
+        """Raise a port of ``domain`` whose notify vCPU is ``vcpu``, and tell the vCPU if it must be told."""
+        self.charge(here, Cost.EVRAISE)
+        answer: i64 = raise_port(domain.shared, vcpu.cpu.info, port)
+        self.row(Kind.PORT_RAISE, here.number, vcpu.number, port, answer)
+        if answer != Raise.DELIVERED:
+            return
+        self.mark_events(here, domain, vcpu)
+
+    def mark_events(self, here: Pcpu, domain: Domain, vcpu: Vcpu) -> None:
+        """Mark events pending; assert the callback of an HVM guest, kick a PV one. Cites: Xen domain.c vcpu_mark_events_pending"""
+        already: i64 = 0
+        if mark_events_pending(vcpu.cpu.info):
+            already = 1
+        self.row(Kind.UPCALL_MARK, here.number, vcpu.number, already, 0)
+        if already != 0:
+            return
+        if domain.is_pv != 0:
+            self.kick(here, vcpu)
+        else:
+            self.assert_callback(here, vcpu)
+
+    def assert_callback(self, here: Pcpu, vcpu: Vcpu) -> None:
+        """hvm_assert_evtchn_irq: from interrupt context it is left to a tasklet. Cites: Xen hvm/irq.c hvm_assert_evtchn_irq"""
+        way: i64 = assert_callback(here.in_irq, vcpu.cpu.callback_style, 1, vcpu.index)
+        if way == ASSERT_TASKLET:
+            here.tasklets.append(vcpu.number)
+            self.raise_softirq(here, Softirq.TASKLET)
+            return
+        self.charge(here, Cost.CALLBACK)
+        if way == ASSERT_LAPIC:
+            self.request(here, vcpu, vcpu.cpu.callback_vector, 0)
+        elif way == ASSERT_KICK:
+            self.kick(here, vcpu)
+
+    # Physical interrupts.
+
+    def take_interrupts(self, pcpu: Pcpu, resume: i64) -> bool:
+        """Interrupts are on in Xen: take one if the local APIC has one. Returns: whether it did."""
+        vector: i64 = deliverable(pcpu.lapic)
+        if vector < 0:
+            return False
+        acknowledge(pcpu.lapic)
+        self.start_irq(pcpu, vector, resume)
+        return True
+
+    def start_irq(self, pcpu: Pcpu, vector: i64, resume: i64) -> None:
+        """do_IRQ begins with a vector that the local APIC has already moved into service.
+
+        Maskable MSIs, interprocessor and timer vectors get their EOI at once; nothing of a guest's is waited for.
+        """
+        number: i64 = pcpu.irq_of[vector]
+        self.row(Kind.HOST_IRQ, pcpu.number, pcpu.current, vector, number)
+        pcpu.resume = resume
+        if number >= 0:
+            self.charge(pcpu, Cost.DOIRQ)
+        elif vector == HostVector.TIMER:
+            self.charge(pcpu, Cost.TIMERIRQ)
+        else:
+            self.charge(pcpu, Cost.DIRECT)
+        end_of_interrupt(pcpu.lapic)
+        self.row(Kind.LAPIC_EOI, pcpu.number, -1, vector, 0)
+        self.begin(pcpu, Phase.IRQ, vector)
+
+    def finish_irq(self, pcpu: Pcpu, vector: i64) -> None:
+        """The body of do_IRQ or of a direct vector's handler has run: what it caused happens."""
+        pcpu.in_irq = 1
+        number: i64 = pcpu.irq_of[vector]
+        if number >= 0:
+            self.device_interrupt(pcpu, self.irqs[number])
+        elif vector == HostVector.TIMER:
+            pcpu.timer_at = -1
+            self.raise_softirq(pcpu, Softirq.TIMER)
+        elif vector == self.posted_vector:
+            self.raise_softirq(pcpu, Softirq.VCPU_KICK)
+        elif vector == self.wakeup_vector:
+            self.walk_blocked(pcpu)
+        pcpu.in_irq = 0
+
+    def device_interrupt(self, pcpu: Pcpu, irq: Irq) -> None:
+        """The guest fan-out of do_IRQ, and the lazy move of the interrupt to another pCPU. Cites: Xen irq.c do_IRQ"""
+        source: Source = self.sources[irq.source]
+        vcpu: Vcpu = self.vcpus[source.vcpu]
+        if irq.wanted >= 0 and irq.wanted != irq.pcpu:
+            self.move_irq(irq)
+        if vcpu.domain.is_pv != 0:
+            self.raise_event(pcpu, vcpu.domain, source.port, vcpu)
+        elif raise_for(irq.dpci):
+            pcpu.dpci.append(irq.number)
+            self.raise_softirq(pcpu, Softirq.HVM_DPCI)
+
+    def move_irq(self, irq: Irq) -> None:
+        """Reprogram an interrupt for the pCPU it was wanted on; the remapping entry is rewritten.
+
+        Cites: Xen irq.c irq_set_affinity
+        """
+        source: Source = self.sources[irq.source]
+        entry = self.remapper.table[source.index]
+        self.pcpus[irq.wanted].irq_of[irq.vector] = irq.number
+        entry.dst = irq.wanted
+        irq.pcpu = irq.wanted
+        irq.wanted = -1
+        self.row(Kind.MSI_ROUTE, irq.pcpu, source.vcpu, source.index, irq.vector)
+
+    def walk_blocked(self, pcpu: Pcpu) -> None:
+        """The wakeup vector: unblock every vCPU on this pCPU's list whose ON is set. Cites: Xen vmx.c pi_wakeup_interrupt"""
+        self.charge(pcpu, Cost.WAKELIST)
+        for number in list(pcpu.blocked_list):
+            vcpu: Vcpu = self.vcpus[number]
+            if vcpu.cpu.pid.on != 0:
+                self.delist(vcpu)
+                self.unblock(pcpu, vcpu)
+
+    def delist(self, vcpu: Vcpu) -> None:
+        """Take a vCPU off the list of blocked vCPUs it is on."""
+        if vcpu.list_of >= 0:
+            self.pcpus[vcpu.list_of].blocked_list.remove(vcpu.number)
+            vcpu.list_of = -1
+
+    # Softirqs.
+
+    def start_softirq(self, pcpu: Pcpu) -> None:
+        """Serve the lowest softirq that is pending. Cites: Xen softirq.c __do_softirq"""
+        number: i64 = lowest_of_word(pcpu.softirqs)
+        pcpu.softirqs = pcpu.softirqs & ~shl(1, number)
+        self.row(Kind.SOFTIRQ, pcpu.number, pcpu.current, number, 0)
+        if number == Softirq.SCHEDULE:
+            self.charge(pcpu, Cost.SCHED)
+        elif number == Softirq.HVM_DPCI:
+            self.charge(pcpu, Cost.DPCI)
+        else:
+            self.charge(pcpu, Cost.SOFTIRQ)
+        self.begin(pcpu, Phase.SOFTIRQ, number)
+
+    def finish_softirq(self, pcpu: Pcpu, number: i64) -> None:
+        """The body of a softirq other than SCHEDULE has run."""
+        if number == Softirq.TIMER:
+            self.expire_timers(pcpu)
+        elif number == Softirq.TASKLET:
+            waiting: list[i64] = pcpu.tasklets
+            pcpu.tasklets = []
+            for v in waiting:
+                self.assert_callback(pcpu, self.vcpus[v])
+        elif number == Softirq.HVM_DPCI:
+            records: list[i64] = pcpu.dpci
+            pcpu.dpci = []
+            for i in records:
+                self.dirq_assist(pcpu, self.irqs[i])
+
+    def dirq_assist(self, pcpu: Pcpu, irq: Irq) -> None:
+        """hvm_dirq_assist: a PIRQ on an event channel is raised, a guest MSI is delivered. Cites: Xen dpci.c hvm_dirq_assist"""
+        source: Source = self.sources[irq.source]
+        vcpu: Vcpu = self.vcpus[source.vcpu]
+        turn: i64 = dpci_begin(irq.dpci)
+        if turn == Dpci.RETRY:
+            pcpu.dpci.append(irq.number)
+            self.raise_softirq(pcpu, Softirq.HVM_DPCI)
+            return
+        if turn == Dpci.ASSIST:
+            if source.port >= 0:
+                self.raise_event(pcpu, vcpu.domain, source.port, vcpu)
+            else:
+                self.charge(pcpu, Cost.VMSI)
+                self.request(pcpu, vcpu, source.vector, 0)
+        dpci_end(irq.dpci)
+
+    def expire_timers(self, pcpu: Pcpu) -> None:
+        """Run every timer of this pCPU whose deadline has passed. Cites: Xen timer.c timer_softirq_action"""
+        if pcpu.slice_end >= 0 and pcpu.slice_end <= self.now:
+            pcpu.slice_end = -1
+            self.raise_softirq(pcpu, Softirq.SCHEDULE)
+        if pcpu.tick_at >= 0 and pcpu.tick_at <= self.now:
+            pcpu.tick_at = self.now + self.tick
+            self.credit_tick(pcpu)
+        for v in self.vcpus:
+            if v.timer_at >= 0 and v.pcpu == pcpu.number and v.timer_at <= self.now:
+                v.timer_at = -1
+                self.charge(pcpu, Cost.TIMER_CALLBACK)
+                self.guest_timer(pcpu, v)
+        self.program_timer(pcpu)
+
+    def guest_timer(self, pcpu: Pcpu, vcpu: Vcpu) -> None:
+        """A guest's timer has expired: an event on VIRQ_TIMER's port, or one more pending tick of its emulated APIC timer.
+
+        A VIRQ is raised with interrupts disabled, so an HVM guest's callback is left to a tasklet.
+        """
+        source: Source = self.sources[vcpu.timer_source]
+        self.row(Kind.TIMER_FIRE, pcpu.number, vcpu.number, source.number, 0)
+        self.assert_source(source)
+        if source.port >= 0:
+            pcpu.in_irq = 1
+            self.raise_event(pcpu, vcpu.domain, source.port, vcpu)
+            pcpu.in_irq = 0
+        else:
+            vcpu.cpu.timer_pending += 1
+            self.kick(pcpu, vcpu)
+
+    # Exits.
+
+    def exit_cost(self, pcpu: Pcpu, vcpu: Vcpu) -> None:
+        """Charge for the handler of the exit just taken, by its reason."""
+        reason: i64 = vcpu.exit_reason
+        if reason == Exit.INTERRUPT_WINDOW:
+            self.charge(pcpu, Cost.WINDOW)
+        elif reason == Exit.HLT:
+            self.charge(pcpu, Cost.HLT)
+        elif reason == Exit.VMCALL:
+            self.charge(pcpu, Cost.HYPERCALL)
+            self.charge(pcpu, vcpu.call_arg)
+        elif vcpu.call == 0:
+            self.charge(pcpu, Cost.EOI_EXIT)
+            self.charge(pcpu, Cost.MSIEOI)
+        else:
+            self.charge(pcpu, Cost.APIC_EMULATION)
+            self.charge(pcpu, Cost.SETTIMER)
+
+    def owner_row(self, pcpu: Pcpu, owner: i64, why: i64) -> None:
+        """Record that another owner runs on this pCPU from now on."""
+        self.row(Kind.CPU_OWNER, pcpu.number, pcpu.current, owner, why)
+
+    def enter_xen(self, pcpu: Pcpu) -> None:
+        """Root mode begins without an exit: from idle or from a PV guest."""
+        self.owner_row(pcpu, Owner.XEN, 0)
+
+    def arm_guest_timer(self, vcpu: Vcpu, deadline: i64) -> None:
+        """The guest has set its timer."""
+        vcpu.timer_at = deadline
+        self.program_timer(self.pcpus[vcpu.pcpu])
+
+    def schedule_move(self, vcpu: Vcpu, pcpu: i64, when: i64) -> None:
+        """The administrator will move a vCPU to another pCPU at ``when``."""
+        self.calendar.push(when, Event.MOVE, vcpu.number, pcpu)

@@ -1,0 +1,196 @@
+"""The machine: it takes the earliest event, lets it happen, and goes on; on request it asks the laws after each."""
+
+from mypy_extensions import i64
+
+from exitless.arch.laws import (
+    LAW_NAMES,
+    Law,
+    blocked_is_woken,
+    posted_is_outstanding,
+    running_is_notified,
+    rvi_covers,
+    sleeper_has_no_request,
+    svi_is_highest,
+)
+from exitless.arch.x86.host_vectors import HostVector
+from exitless.arch.x86.lapic import acknowledge, deliverable
+from exitless.arch.xen.callback import Callback
+from exitless.errors import Impossible
+from exitless.record.sinks import Sink
+from exitless.sim.costs import Cost
+from exitless.sim.root import Root
+from exitless.sim.state import Event, Mode, Pcpu, Phase, Resume, Softirq, Vcpu
+
+
+class Machine(Root):
+    """A host that runs."""
+
+    def __init__(self, pcpus: i64, sinks: list[Sink]) -> None:
+        super().__init__(pcpus, sinks)
+        self.events: i64 = 0
+        self.watch_laws: i64 = 0
+        self.laws_checked: i64 = 0
+        self.law_broken: i64 = Law.NONE
+        self.law_vcpu: i64 = -1
+        self.law_time: i64 = 0
+
+    def run(self, until: i64) -> i64:
+        """Let everything happen up to and including ``until`` ps. Returns: how many events that were."""
+        before: i64 = self.events
+        at: i64 = self.calendar.next_time()
+        while at >= 0 and at <= until:
+            self.step()
+            if self.watch_laws != 0 and not self.laws_hold():
+                return self.events - before
+            at = self.calendar.next_time()
+        return self.events - before
+
+    def laws_hold(self) -> bool:
+        """Ask every law of every vCPU and source. Returns: False at the first that is broken, which is kept."""
+        for v in self.vcpus:
+            law: i64 = self.broken_law(v)
+            self.laws_checked += 7
+            if law != Law.NONE:
+                self.law_broken = law
+                self.law_vcpu = v.number
+                self.law_time = self.now
+                return False
+        for s in self.sources:
+            waiting: i64 = 0
+            if s.outstanding != 0:
+                waiting = 1
+            self.laws_checked += 1
+            if s.serial != s.delivered + s.merged + waiting:
+                self.law_broken = Law.BALANCE
+                self.law_vcpu = s.vcpu
+                self.law_time = self.now
+                return False
+        return True
+
+    def broken_law(self, vcpu: Vcpu) -> i64:
+        """Return the first law that this vCPU breaks, or Law.NONE."""
+        cpu = vcpu.cpu
+        where: i64 = cpu.running_on
+        if not svi_is_highest(cpu.vapic):
+            return Law.SVI_IS_HIGHEST_IN_SERVICE
+        if self.just_entered == vcpu.number and cpu.has_vid != 0 and not rvi_covers(cpu.vapic):
+            return Law.RVI_COVERS_REQUESTS
+        if cpu.has_posting != 0 and self.rescan_pir != 0 and not posted_is_outstanding(cpu.pid):
+            return Law.POSTED_IS_OUTSTANDING
+        if cpu.has_hooks != 0:
+            if where >= 0 and self.pcpus[where].mode == Mode.GUEST and not running_is_notified(cpu.pid, where):
+                return Law.RUNNING_IS_NOTIFIED_HERE
+            if cpu.blocked != 0 and not blocked_is_woken(cpu.pid, self.wakeup_vector, vcpu.list_of >= 0):
+                return Law.BLOCKED_IS_WOKEN
+        if cpu.blocked != 0 and where < 0 and cpu.state.interrupt_flag != 0 and not sleeper_has_no_request(cpu.vapic):
+            return Law.SLEEPER_HAS_NO_REQUEST
+        if cpu.blocked != 0 and where < 0 and cpu.info.upcall_pending != 0 and cpu.info.upcall_mask == 0:
+            if cpu.callback_style == Callback.VECTOR and len(self.waiting_tasklets(vcpu.number)) == 0:
+                return Law.PENDING_IS_NOT_BLOCKED
+        return Law.NONE
+
+    def waiting_tasklets(self, number: i64) -> list[i64]:
+        """Return the pCPUs on which a tasklet for this vCPU's callback still waits."""
+        found: list[i64] = []
+        for p in self.pcpus:
+            if number in p.tasklets or p.phase == Phase.SOFTIRQ:
+                found.append(p.number)
+        return found
+
+    def law_said(self) -> str:
+        """Say which law broke, when and where."""
+        return f"law broken at {self.law_time} ps on vCPU {self.law_vcpu}: {LAW_NAMES[int(self.law_broken)]}"
+
+    def step(self) -> bool:
+        """Let the earliest event happen. Returns: False when there is none."""
+        calendar = self.calendar
+        if not calendar.pop():
+            return False
+        self.now = calendar.now
+        self.spent = 0
+        self.events += 1
+        self.just_entered = -1
+        event: i64 = calendar.event
+        x: i64 = calendar.x
+        if event == Event.STEP:
+            pcpu: Pcpu = self.pcpus[x]
+            if calendar.y == pcpu.generation:
+                self.phase_over(pcpu)
+        elif event == Event.OPERATION:
+            runner: Pcpu = self.pcpus[x]
+            if calendar.y == runner.generation:
+                self.operation_over(runner, self.vcpus[runner.current])
+        elif event == Event.MESSAGE:
+            self.message(self.pcpus[x], calendar.y)
+        elif event == Event.FRAME:
+            self.frame_arrives(self.nics[x])
+        elif event == Event.MSI:
+            self.route_message(x)
+        elif event == Event.THROTTLE:
+            self.nic_queues[x].waiting = 0
+            self.try_assert(self.nics[0], self.nic_queues[x])
+        elif event == Event.DISK:
+            self.disk_completes(self.disks[x])
+        elif event == Event.TIMER:
+            self.timer_fires(self.pcpus[x])
+        elif event == Event.MOVE:
+            self.move(self.vcpus[x], calendar.y)
+        elif event == Event.ARRIVAL:
+            self.arrival(self.vcpus[x], calendar.y)
+        else:
+            raise Impossible("a calendar entry has no meaning")
+        return True
+
+    # Messages and timers.
+
+    def message(self, pcpu: Pcpu, vector: i64) -> None:
+        """An interrupt message arrives; vector 0 stands for a store that a polling idle loop sees."""
+        if vector != 0:
+            self.accept_message(pcpu, vector)
+        self.poke(pcpu)
+
+    def timer_fires(self, pcpu: Pcpu) -> None:
+        """The local APIC timer of a pCPU has reached its deadline."""
+        if pcpu.timer_at == self.now:
+            pcpu.timer_at = -1
+            self.accept_message(pcpu, HostVector.TIMER)
+            self.poke(pcpu)
+
+    def poke(self, pcpu: Pcpu) -> None:
+        """Something may have become pending for a pCPU: it is taken now if the pCPU takes interrupts now."""
+        mode: i64 = pcpu.mode
+        if mode == Mode.GUEST:
+            if pcpu.phase != Phase.PROCESSING:
+                self.guest_boundary(pcpu, self.vcpus[pcpu.current], False)
+        elif mode == Mode.PV:
+            if deliverable(pcpu.lapic) >= 0:
+                self.pause(pcpu, self.vcpus[pcpu.current])
+                self.enter_root(pcpu)
+                self.charge(pcpu, Cost.PV_TRAP)
+                self.start_irq(pcpu, acknowledge(pcpu.lapic), Resume.PV_PATH)
+        elif mode == Mode.IDLE:
+            if deliverable(pcpu.lapic) >= 0:
+                self.enter_root(pcpu)
+                self.start_irq(pcpu, acknowledge(pcpu.lapic), Resume.IDLE_PATH)
+            elif pcpu.softirqs != 0:
+                self.enter_root(pcpu)
+                self.start_softirq(pcpu)
+
+    def move(self, vcpu: Vcpu, pcpu: i64) -> None:
+        """The administrator moves a vCPU."""
+        if vcpu.pcpu == pcpu:
+            return
+        vcpu.move_to = pcpu
+        where: i64 = vcpu.cpu.running_on
+        if where >= 0:
+            self.raise_softirq(self.pcpus[where], Softirq.SCHEDULE)
+            self.send(where, HostVector.EVENT_CHECK, self.costs[Cost.IPI_FLIGHT])
+        elif vcpu.queued != 0:
+            self.pcpus[vcpu.pcpu].queue.remove(vcpu.number)
+            self.finish_move(vcpu)
+            self.enqueue(vcpu)
+            self.tickle(self.pcpus[pcpu], vcpu)
+
+    def arrival(self, vcpu: Vcpu, port: i64) -> None:
+        """An event for a vCPU comes from outside the model."""
+        raise Impossible("no arrivals from outside in this machine")

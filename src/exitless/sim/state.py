@@ -1,0 +1,206 @@
+"""Who runs where: physical CPUs, the simulator's side of virtual CPUs, and the numbers of phases and events."""
+
+from typing import Final
+
+from librt.vecs import vec
+from mypy_extensions import i64
+
+from exitless.arch.x86.lapic import LocalApic
+from exitless.arch.xen.dpci import DpciRecord
+from exitless.arch.xen.two_level import SharedInfo
+from exitless.bits.words import zeros
+from exitless.mech.delivery import Delivery
+from exitless.mech.vcpu import VirtualCpu
+
+
+class Mode:
+    """What a pCPU does: nothing, guest code in VMX non-root operation, a PV guest, or Xen."""
+
+    IDLE: Final = 0
+    GUEST: Final = 1
+    PV: Final = 2
+    XEN: Final = 3
+
+
+class Event:
+    """Numbers of calendar entries; ``x`` and ``y`` as said."""
+
+    STEP: Final = 1  # x pCPU, y generation: the phase of this pCPU is over
+    OPERATION: Final = 2  # x pCPU, y generation: the operation of the guest on this pCPU is over
+    MESSAGE: Final = 3  # x pCPU, y vector: an interrupt message reaches a local APIC
+    MSI: Final = 4  # x source: a device's message reaches the remapping unit
+    FRAME: Final = 5  # x NIC: the next frame has arrived
+    THROTTLE: Final = 6  # x queue: the moderation interval of a NIC queue is over
+    DISK: Final = 7  # x queue: the controller completes a request
+    TIMER: Final = 8  # x pCPU: the local APIC timer of this pCPU fires
+    MOVE: Final = 9  # x vCPU, y pCPU: the administrator moves a vCPU
+    ARRIVAL: Final = 10  # x vCPU, y port: an event from outside the model, for replay
+
+
+class Phase:
+    """What a pCPU in Xen is in the middle of; when the phase is over its effect happens."""
+
+    NONE: Final = 0
+    EXITED: Final = 1
+    HANDLER: Final = 2
+    IRQ: Final = 3
+    ASSIST: Final = 4
+    SOFTIRQ: Final = 5
+    ENTRY: Final = 6
+    SWITCH: Final = 7
+    PV_RETURN: Final = 8
+    PROCESSING: Final = 9
+    PV_CALL: Final = 10
+
+
+class Resume:
+    """Where a pCPU goes on after the interrupts it found pending."""
+
+    EXIT_PATH: Final = 0
+    ASSIST_TAIL: Final = 1
+    SOFTIRQ_LOOP: Final = 2
+    PV_PATH: Final = 3
+    IDLE_PATH: Final = 4
+
+
+class Softirq:
+    """Xen's softirq numbers: the lowest is served first. Cites: Xen softirq.h"""
+
+    TIMER: Final = 0
+    SCHEDULE: Final = 3
+    TASKLET: Final = 5
+    VCPU_KICK: Final = 8
+    HVM_DPCI: Final = 10
+
+
+class Pri:
+    """Priorities of the credit scheduler. Cites: Xen credit.c priorities"""
+
+    BOOST: Final = 3
+    UNDER: Final = 2
+    OVER: Final = 1
+    IDLE: Final = 0
+
+
+class Pcpu:
+    """One physical CPU.
+
+    ``current`` is the vCPU the scheduler chose (-1 idle), ``loaded`` the one whose state is in the registers.
+    ``softirqs`` is a bit mask by softirq number. Times are in ps.
+    Shapes: ``queue`` vCPU numbers waiting, best first.
+    """
+
+    def __init__(self, number: i64) -> None:
+        self.number: i64 = number
+        self.lapic: LocalApic = LocalApic(number)
+        self.mode: i64 = Mode.IDLE
+        self.current: i64 = -1
+        self.loaded: i64 = -1
+        self.generation: i64 = 0
+        self.phase: i64 = Phase.NONE
+        self.argument: i64 = 0
+        self.resume: i64 = Resume.IDLE_PATH
+        self.in_irq: i64 = 0
+        self.softirqs: i64 = 0
+        self.scheduled_at: i64 = 0
+        self.credit_from: i64 = 0
+        self.slice_end: i64 = -1
+        self.tick_at: i64 = -1
+        self.timer_at: i64 = -1
+        self.next_vcpu: i64 = -1
+        self.queue: list[i64] = []
+        self.blocked_list: list[i64] = []
+        self.irq_of: vec[i64] = zeros(256)
+        self.dpci: list[i64] = []
+        self.tasklets: list[i64] = []
+
+
+class Source:
+    """A device or timer that interrupts, and the count of what became of its assertions.
+
+    ``serial`` numbers assertions; ``outstanding`` is the serial not yet handled, 0 for none. ``vector`` is the
+    guest's vector (0 for a PV or event-channel source), ``port`` its event channel (-1 for none), ``irq`` Xen's
+    irq number (-1 for a source that needs none), ``index`` its remapping-table entry.
+    """
+
+    def __init__(self, number: i64, vcpu: i64) -> None:
+        self.number: i64 = number
+        self.vcpu: i64 = vcpu
+        self.vector: i64 = 0
+        self.port: i64 = -1
+        self.irq: i64 = -1
+        self.index: i64 = -1
+        self.serial: i64 = 0
+        self.outstanding: i64 = 0
+        self.delivered: i64 = 0
+        self.merged: i64 = 0
+
+
+class Irq:
+    """A device interrupt as Xen knows it. ``wanted`` is the pCPU it shall move to at its next occurrence, -1 none."""
+
+    def __init__(self, number: i64, source: i64, vector: i64, pcpu: i64) -> None:
+        self.number: i64 = number
+        self.source: i64 = source
+        self.vector: i64 = vector
+        self.pcpu: i64 = pcpu
+        self.wanted: i64 = -1
+        self.dpci: DpciRecord = DpciRecord()
+
+
+class Domain:
+    """A domain: what its vCPUs share. ``is_pv`` is 1 for a PV domain. ``first`` is its first vCPU's number."""
+
+    def __init__(self, number: i64, is_pv: i64) -> None:
+        self.number: i64 = number
+        self.is_pv: i64 = is_pv
+        self.first: i64 = 0
+        self.vcpus: i64 = 0
+        self.shared: SharedInfo = SharedInfo()
+        self.event_path: i64 = 0
+
+
+class Vcpu:
+    """A virtual CPU as the simulator sees it: its interrupt state, its place in the scheduler, its program.
+
+    Program: ``frames`` stacks of kind, program counter and argument (depth at most 8), ``operation`` the number of
+    the operation under way and ``left`` what is left of it in ps. ``unread`` frames wait for the application;
+    ``busy`` is 1 for an application that never sleeps.
+    """
+
+    def __init__(self, number: i64, domain: Domain, index: i64, delivery: Delivery) -> None:
+        self.number: i64 = number
+        self.domain: Domain = domain
+        self.index: i64 = index
+        self.delivery: Delivery = delivery
+        self.cpu: VirtualCpu = VirtualCpu(number)
+        self.runstate: i64 = 2
+        self.pcpu: i64 = 0
+        self.pinned: i64 = -1
+        self.ran_on: i64 = -1
+        self.priority: i64 = Pri.UNDER
+        self.credit: i64 = 0
+        self.queued: i64 = 0
+        self.list_of: i64 = -1
+        self.move_to: i64 = -1
+        self.timer_at: i64 = -1
+        self.period: i64 = 0
+        self.timer_source: i64 = -1
+        self.depth: i64 = 0
+        self.kind: vec[i64] = zeros(8)
+        self.pc: vec[i64] = zeros(8)
+        self.arg: vec[i64] = zeros(8)
+        self.saved: vec[i64] = zeros(8)
+        self.saved_left: vec[i64] = zeros(8)
+        self.run_from: i64 = 0
+        self.operation: i64 = 0
+        self.left: i64 = -1
+        self.exit_reason: i64 = -1
+        self.exit_argument: i64 = 0
+        self.call: i64 = -1
+        self.call_op: i64 = 0
+        self.call_arg: i64 = 0
+        self.backlog: i64 = 0
+        self.unread: i64 = 0
+        self.busy: i64 = 0
+        self.polling: i64 = 0

@@ -1,0 +1,297 @@
+"""Counts and latencies of a record, made while it passes: a sink in the compiled dialect.
+
+It reads rows only, so it works on any record that has the kinds it counts; what a record lacks stays zero.
+"""
+
+from typing import Final
+
+from librt.vecs import append, vec
+from mypy_extensions import i64
+
+from exitless.bits.words import zeros
+from exitless.record.sinks import Sink
+from exitless.vocab.exits import Exit
+from exitless.vocab.kinds import Kind, Owner
+
+REASONS: Final = 96
+NOBODY: Final = 63
+
+
+class Wait:
+    """What is known of one source: times are ps; ``since`` is the oldest assertion not yet handled, -1 for none.
+
+    ``latency`` holds assertion to handler, ``taken`` assertion to the moment the processor took the interrupt
+    (host dispatch, posted-interrupt processing or direct delivery). ``ran`` is 1 when a guest ran on the target pCPU at
+    the assertion; ``ran_handled`` and ``ran_exits`` count such interrupts and the exits they caused.
+    """
+
+    def __init__(self) -> None:
+        self.asserted: i64 = 0
+        self.merged: i64 = 0
+        self.handled: i64 = 0
+        self.spurious: i64 = 0
+        self.since: i64 = -1
+        self.untaken: i64 = -1
+        self.latency: vec[i64] = vec[i64]([])
+        self.taken: vec[i64] = vec[i64]([])
+        self.met: i64 = 0
+        self.first: i64 = 0
+        self.ran: i64 = 0
+        self.ran_handled: i64 = 0
+        self.ran_exits: i64 = 0
+
+
+class Tally(Sink):
+    """Totals of one record.
+
+    Shapes: ``exits`` by reason; ``cause`` by source times 96 plus reason (source 63: nobody's); ``owner_ps`` by pCPU
+    times 4 plus owner; ``injected``, ``windows``, ``delivered``, ``eoi``, ``eoi_exits``, ``rvi_written``, ``host_irqs`` by vector;
+    ``calls`` by hypercall number; ``runstates`` by old times 4 plus new; ``held_ps`` the longest wait of a host vector
+    while a guest ran on its pCPU, by vector. Units: ps.
+    """
+
+    def __init__(
+        self,
+        pcpus: i64,
+        vcpus: i64,
+        sources: i64,
+        ports: list[int],
+        host_vectors: list[int],
+        vcpu_of: list[int],
+        targets: list[int],
+    ) -> None:
+        self.pcpus: i64 = pcpus
+        self.exits: vec[i64] = zeros(REASONS)
+        self.cause: vec[i64] = zeros(64 * REASONS)
+        self.call_cause: vec[i64] = zeros(64)
+        self.owner_ps: vec[i64] = zeros(4 * pcpus)
+        self.owner: vec[i64] = zeros(pcpus)
+        self.owner_since: vec[i64] = zeros(pcpus)
+        self.pcpu_exits: vec[i64] = zeros(pcpus)
+        self.injected: vec[i64] = zeros(256)
+        self.windows: vec[i64] = zeros(256)
+        self.delivered: vec[i64] = zeros(256)
+        self.eoi: vec[i64] = zeros(256)
+        self.eoi_exits: vec[i64] = zeros(256)
+        self.rvi_written: vec[i64] = zeros(256)
+        self.host_irqs: vec[i64] = zeros(256)
+        self.calls: vec[i64] = zeros(64)
+        self.call_ops: vec[i64] = zeros(64 * 64)
+        self.runstates: vec[i64] = zeros(16)
+        self.held_ps: vec[i64] = zeros(256)
+        self.accepted_at: vec[i64] = zeros(256 * pcpus)
+        self.current: vec[i64] = zeros(vcpus)
+        self.kinds: vec[i64] = zeros(96)
+        self.waits: list[Wait] = []
+        self.ports: list[int] = ports
+        self.host_vectors: list[int] = host_vectors
+        self.vcpu_of: list[int] = vcpu_of
+        self.targets: list[int] = targets
+        self.wakeups: i64 = 0
+        self.switches: i64 = 0
+        self.moves: i64 = 0
+        self.frames: i64 = 0
+        self.drops: i64 = 0
+        self.held_posts: i64 = 0
+        self.last: i64 = 0
+        self.longest_guest_ps: i64 = 0
+        self.entered: vec[i64] = zeros(vcpus)
+        i: i64 = 0
+        while i < sources:
+            self.waits.append(Wait())
+            i += 1
+        i = 0
+        while i < vcpus:
+            self.current[i] = NOBODY
+            self.entered[i] = -1
+            i += 1
+        i = 0
+        while i < 256 * pcpus:
+            self.accepted_at[i] = -1
+            i += 1
+
+    def block(self, time: vec[i64], where: vec[i64], a: vec[i64], b: vec[i64], count: i64) -> None:
+        """Count the rows of one block."""
+        i: i64 = 0
+        while i < count:
+            w: i64 = where[i]
+            kind: i64 = w & 65535
+            if kind != Kind.STEP:
+                self.one(time[i], kind, ((w >> 16) & 65535) - 1, (w >> 32) - 1, a[i], b[i])
+            i += 1
+        if count > 0:
+            self.last = time[count - 1]
+
+    def one(self, t: i64, kind: i64, pcpu: i64, vcpu: i64, a: i64, b: i64) -> None:
+        """Count one row."""
+        if kind < 96:
+            self.kinds[kind] += 1
+        if kind == Kind.CPU_OWNER:
+            self.owner_changes(t, pcpu, a)
+        elif kind == Kind.SOURCE_ASSERT:
+            self.asserted(t, a)
+        elif kind == Kind.SOURCE_MERGE:
+            self.waits[a].merged += 1
+        elif kind == Kind.SOURCE_HANDLE:
+            self.handled(t, vcpu, a, b)
+        elif kind == Kind.VM_EXIT:
+            self.exit(t, pcpu, vcpu, a, b)
+        elif kind == Kind.VM_ENTRY:
+            self.entered[vcpu] = t
+        elif kind == Kind.HYPERCALL:
+            self.calls[a & 63] += 1
+            self.call_ops[(a & 63) * 64 + (b & 63)] += 1
+            if vcpu >= 0:
+                self.call_cause[self.current[vcpu]] += 1
+        elif kind == Kind.PORT_CLEAR:
+            self.current[vcpu] = self.source_of_port(vcpu, a)
+        elif kind == Kind.LAPIC_ACCEPT:
+            if pcpu >= 0 and self.accepted_at[pcpu * 256 + a] < 0:
+                self.accepted_at[pcpu * 256 + a] = t
+        elif kind == Kind.HOST_IRQ:
+            self.host_irqs[a] += 1
+            self.dispatched(t, pcpu, a)
+        elif kind == Kind.PID_PROCESS:
+            self.dispatched(t, pcpu, a)
+            self.taken_by_vcpu(t, vcpu)
+        else:
+            self.rest(t, kind, pcpu, vcpu, a, b)
+
+    def rest(self, t: i64, kind: i64, pcpu: i64, vcpu: i64, a: i64, b: i64) -> None:
+        """Count the rarer kinds."""
+        if kind == Kind.IRQ_INJECT:
+            self.injected[a & 255] += 1
+        elif kind == Kind.IRQ_WINDOW:
+            self.windows[a & 255] += 1
+        elif kind == Kind.IRQ_DELIVER:
+            self.delivered[a & 255] += 1
+            self.dispatched(t, pcpu, a & 255)
+            self.taken_by_vcpu(t, vcpu)
+        elif kind == Kind.IRQ_EOI:
+            self.eoi[a & 255] += 1
+            self.eoi_exits[a & 255] += b
+        elif kind == Kind.RVI_WRITE:
+            self.rvi_written[b & 255] += 1
+        elif kind == Kind.RUNSTATE:
+            self.runstates[a * 4 + b] += 1
+        elif kind == Kind.SCHED_WAKE:
+            self.wakeups += 1
+        elif kind == Kind.SCHED_SWITCH:
+            self.switches += 1
+        elif kind == Kind.VCPU_MOVE:
+            self.moves += 1
+        elif kind == Kind.NIC_POLL:
+            self.frames += a
+        elif kind == Kind.NIC_DROP:
+            self.drops += a
+        elif kind == Kind.PID_POST:
+            if b & 4 != 0:
+                self.held_posts += 1
+
+    def owner_changes(self, t: i64, pcpu: i64, owner: i64) -> None:
+        """A pCPU has another owner from now on."""
+        spent: i64 = t - self.owner_since[pcpu]
+        self.owner_ps[pcpu * 4 + self.owner[pcpu]] += spent
+        if self.owner[pcpu] == Owner.GUEST and spent > self.longest_guest_ps:
+            self.longest_guest_ps = spent
+        self.owner[pcpu] = owner
+        self.owner_since[pcpu] = t
+
+    def asserted(self, t: i64, source: i64) -> None:
+        """A source asserts."""
+        wait: Wait = self.waits[source]
+        wait.asserted += 1
+        if wait.since < 0:
+            wait.since = t
+            wait.untaken = t
+            wait.ran = 0
+            target: i64 = self.targets[source]
+            if target >= 0 and self.owner[target] == Owner.GUEST:
+                wait.ran = 1
+
+    def handled(self, t: i64, vcpu: i64, source: i64, serial: i64) -> None:
+        """A source's handler starts; another that waits for the same pCPU was met and came second."""
+        wait: Wait = self.waits[source]
+        if vcpu >= 0:
+            self.current[vcpu] = source
+        if serial == 0 or wait.since < 0:
+            wait.spurious += 1
+            return
+        wait.handled += 1
+        wait.ran_handled += wait.ran
+        wait.latency = append(wait.latency, t - wait.since)
+        for number in range(len(self.waits)):
+            other: Wait = self.waits[number]
+            if number != source and other.since >= 0 and self.targets[number] == self.targets[source]:
+                wait.first += 1
+                wait.met += 1
+                other.met += 1
+        wait.since = -1
+
+    def exit(self, t: i64, pcpu: i64, vcpu: i64, reason: i64, argument: i64) -> None:
+        """A guest exits: for an external interrupt the vector names the cause, else what the guest was handling does."""
+        r: i64 = reason
+        if r >= REASONS or r < 0:
+            r = REASONS - 1
+        self.exits[r] += 1
+        if pcpu >= 0:
+            self.pcpu_exits[pcpu] += 1
+        if vcpu < 0:
+            return
+        who: i64 = self.current[vcpu]
+        if reason == Exit.EXTERNAL_INTERRUPT or reason == Exit.EXCEPTION_NMI:
+            who = self.source_of_vector(pcpu, argument)
+        elif reason == Exit.HLT:
+            who = NOBODY
+            self.current[vcpu] = NOBODY
+        self.cause[who * REASONS + r] += 1
+        if who != NOBODY:
+            self.waits[who].ran_exits += self.waits[who].ran
+
+    def dispatched(self, t: i64, pcpu: i64, vector: i64) -> None:
+        """A pCPU takes a host vector: how long did it wait, and whose was it."""
+        if pcpu < 0:
+            return
+        at: i64 = self.accepted_at[pcpu * 256 + vector]
+        if at >= 0:
+            self.accepted_at[pcpu * 256 + vector] = -1
+            if t - at > self.held_ps[vector]:
+                self.held_ps[vector] = t - at
+        source: i64 = self.source_of_vector(pcpu, vector)
+        if source != NOBODY:
+            self.take(t, self.waits[source])
+
+    def take(self, t: i64, wait: Wait) -> None:
+        """The processor has taken a source's interrupt."""
+        if wait.untaken >= 0:
+            wait.taken = append(wait.taken, t - wait.untaken)
+            wait.untaken = -1
+
+    def taken_by_vcpu(self, t: i64, vcpu: i64) -> None:
+        """A posted notification carries no source: every posted source of this vCPU counts as taken."""
+        for number in range(len(self.waits)):
+            if self.host_vectors[number] < 0 and self.ports[number] < 0:
+                wait: Wait = self.waits[number]
+                if wait.untaken >= 0 and self.vcpu_of[number] == vcpu:
+                    self.take(t, wait)
+
+    def source_of_vector(self, pcpu: i64, vector: i64) -> i64:
+        """Which source a host vector on a pCPU belongs to; NOBODY for timers and interprocessor interrupts."""
+        for number in range(len(self.host_vectors)):
+            if self.host_vectors[number] == vector:
+                return number
+        return NOBODY
+
+    def source_of_port(self, vcpu: i64, port: i64) -> i64:
+        """Which source a port of a vCPU belongs to."""
+        for number in range(len(self.ports)):
+            if self.ports[number] == port and self.vcpu_of[number] == vcpu:
+                return number
+        return NOBODY
+
+    def finish(self, t: i64) -> None:
+        """The record ends at ``t``: close what is open."""
+        p: i64 = 0
+        while p < self.pcpus:
+            self.owner_changes(t, p, self.owner[p])
+            p += 1

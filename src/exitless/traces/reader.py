@@ -1,0 +1,142 @@
+"""What every reader of recordings offers, and which reader reads what.
+
+A reader maps, it does not think: it says which kind of event each record is and counts what it does not know.
+"""
+
+import importlib
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from exitless.errors import TraceError
+from exitless.traces.opening import Source, open_source
+
+# A row of this kind is no event. ``a`` >= 0: what the pCPU did from now on was lost, ``a`` records of it (0: unknown),
+# until ``b`` (ps). ``a`` = -1: the pCPU is seen again, and runs ``vcpu``.
+LOST: Final = 0
+
+MOST_PROBLEMS: Final = 20
+
+# time_ps, kind, pcpu, vcpu, a, b: as in exitless.vocab.table; vcpu is a place in Reader.vcpus, -1 for none or unknown.
+Row = tuple[int, int, int, int, int, int]
+
+# Module and class of each reader, in the order in which they look at a recording's first bytes.
+READERS: Final = (("exitless.traces.xentrace", "Xentrace"),)
+
+
+class Vcpu:
+    """One vCPU of the recording: the name of its machine, its number there, its host thread (-1: it has none)."""
+
+    def __init__(self, vm: str, number: int, tid: int, dom0: bool = False) -> None:
+        self.vm = vm
+        self.number = number
+        self.tid = tid
+        self.dom0 = dom0
+
+    def name(self) -> str:
+        """Return what a person calls it, as ``d2v0``."""
+        return f"{self.vm}v{self.number}"
+
+
+class Reader:
+    """One recording, open. What is counted is complete once :meth:`rows` has been read to its end.
+
+    Shapes: ``kinds`` counts every record by the tracer's own name for its kind, ``names`` explains those names;
+    ``problems`` are sentences about damage: with any of them the result is partial; ``notes`` are sentences on how
+    the result is to be taken. ``done`` of ``size`` bytes have been read. Units: ``clock_hz`` is 0 for a clock in ns;
+    ``clock_origin`` says where it comes from: recorded, given or assumed.
+    """
+
+    format = ""
+    what = ""
+    wants_clock = False
+
+    def __init__(self, source: Source, clock_hz: int = 0) -> None:
+        self.source = source
+        self.clock = ""
+        self.clock_hz = clock_hz
+        self.clock_origin = "given" if clock_hz else "recorded"
+        self.vcpus: list[Vcpu] = []
+        self.pcpus = 0
+        self.kinds: dict[str, int] = {}
+        self.names: dict[str, str] = {}
+        self.events = 0
+        self.duration_ps = 0
+        self.lost_events = 0
+        self.lost_intervals = 0
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+        self.done = 0
+        self.size = 0
+
+    @classmethod
+    def recognises(cls, head: bytes) -> bool:
+        """Tell whether a recording that begins like this is one for this reader."""
+        raise NotImplementedError
+
+    def rows(self) -> Iterator[list[Row]]:
+        """Hand out the rows of all pCPUs in the order of time, some at a time. Errors: TraceError."""
+        raise NotImplementedError
+
+    def unread(self) -> Counter[str]:
+        """Return how many records of which kinds were seen and not understood."""
+        raise NotImplementedError
+
+    def exit_name(self, code: int) -> str:
+        """Name an exit as the vendor whose exits the recording holds."""
+        raise NotImplementedError
+
+    def problem(self, sentence: str) -> None:
+        """Keep a sentence about damage; after many, only that there are more."""
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(sentence)
+        elif len(self.problems) == MOST_PROBLEMS:
+            self.problems.append("more damage of this kind is not listed")
+
+    def close(self) -> None:
+        """Close the recording."""
+        self.source.close()
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
+
+def readers() -> list[type[Reader]]:
+    """Return the classes of all readers there are."""
+    return [getattr(importlib.import_module(module), name) for module, name in READERS]
+
+
+def _looks_like(head: bytes) -> str:
+    """Describe the first bytes of what no reader knows."""
+    start = head[:16]
+    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
+        return f"text that begins {start.decode('ascii')!r}"
+    return "the bytes " + start.hex(" ")
+
+
+def open_reader(path: str, clock_hz: int = 0) -> Reader:
+    """Open a recording with the reader that knows its first bytes.
+
+    ``clock_hz`` is the frequency of its clock for a recording that does not hold one, 0 to leave it to the reader.
+    Errors: TraceError in one sentence when no reader knows it.
+    """
+    source = open_source(path)
+    try:
+        known = readers()
+        for reader in known:
+            if reader.recognises(source.head):
+                source.settle()
+                made = reader(source, clock_hz if reader.wants_clock else 0)
+                if source.problem:
+                    made.problem(source.problem)
+                return made
+        raise TraceError(
+            f"{source.name}: no reader knows this; it starts at offset 0 with {_looks_like(source.head)}, "
+            f"expected {' or '.join(reader.what for reader in known)}"
+        )
+    except BaseException:
+        source.close()
+        raise

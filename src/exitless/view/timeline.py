@@ -1,0 +1,396 @@
+"""The timeline in a terminal: the lanes of the pictures in characters, and the selected interrupt's steps as lines."""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from rich.text import Text
+
+from exitless.bits.units import PS_PER_MS, PS_PER_NS, PS_PER_US, show_time
+from exitless.study.spans import Phase, State, StateSpan, VectorSpan
+from exitless.view.scene import Lane, Scene, place_of
+from exitless.view.words import Card, headline, reason_name
+from exitless.vocab.exits import Exit
+from exitless.vocab.kinds import Kind, Owner
+
+LABEL: Final = 11
+NARROWEST: Final = 60
+WIDEST: Final = 200
+DIGITS: Final = "123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class Signs(NamedTuple):
+    """The characters of one form."""
+
+    owners: str  # idle, Xen, dom0, guest
+    phases: str  # PIR, VIRR, in service, paused
+    states: str  # running, in the host, runnable, blocked
+    exits: str  # EXTERNAL_INTERRUPT, INTERRUPT_WINDOW, VMCALL, HLT, EOI_INDUCED, APIC and MSR access, any other
+    box: str  # ON: left, inside, right
+    mark: str
+    micro: str
+
+
+UNICODE: Final = Signs("·▓▒█", "┄─━╌", "█─╌·", "▼□▲‖◆●✕", "╞═╡", "│", "µs")
+ASCII: Final = Signs(".x%#", ":-=~", "#-~.", "vw^hea*", "[=]", "|", "us")
+
+REASONS: Final = (Exit.EXTERNAL_INTERRUPT, Exit.INTERRUPT_WINDOW, Exit.VMCALL, Exit.HLT, Exit.EOI_INDUCED)
+ACCESSES: Final = (Exit.APIC_ACCESS, Exit.APIC_WRITE, Exit.MSR_READ, Exit.MSR_WRITE, Exit.TPR_BELOW_THRESHOLD)
+REASON_STYLES: Final = ("#d2521a", "#b58a00", "#9a55d6", "bold", "#0a98a0", "#2490ea", "bold")
+OWNER_STYLES: Final = ("dim", "", "#a08f38", "#4f8fd8")
+
+
+def reason_class(reason: int) -> int:
+    """Return which of the seven signs stands for an exit reason."""
+    if reason in REASONS:
+        return REASONS.index(reason)
+    return 5 if reason in ACCESSES else 6
+
+
+class Row:
+    """A line under way: a label and one character a cell, each with its style."""
+
+    def __init__(self, label: str, cells: int) -> None:
+        self.label = label
+        self.cells = [" "] * cells
+        self.styles = [""] * cells
+
+    def put(self, at: int, sign: str, style: str = "") -> None:
+        """Write one character, if it is inside."""
+        if 0 <= at < len(self.cells):
+            self.cells[at] = sign
+            self.styles[at] = style
+
+    def write(self, at: int, text: str, style: str = "") -> None:
+        """Write a word where it fits whole and touches nothing else."""
+        if at < 0 or at + len(text) > len(self.cells):
+            return
+        if any(c != " " for c in self.cells[max(0, at - 1) : at + len(text) + 1]):
+            return
+        for n, sign in enumerate(text):
+            self.put(at + n, sign, style)
+
+    def text(self) -> Text:
+        """Return the line, without blanks at its end."""
+        out = Text(f"{self.label[:LABEL]:<{LABEL}} ")
+        last = max((n for n, sign in enumerate(self.cells) if sign != " "), default=-1)
+        for n in range(last + 1):
+            out.append(self.cells[n], self.styles[n] or None)
+        out.rstrip()
+        return out
+
+
+class _Plot:
+    """Cells for times."""
+
+    def __init__(self, scene: Scene, width: int, signs: Signs) -> None:
+        self.scene = scene
+        self.signs = signs
+        self.cells = width - LABEL - 1
+        self.length = max(1, scene.last_ps - scene.first_ps)
+
+    def cell(self, time: int) -> int:
+        """Return the cell a time falls into."""
+        return (time - self.scene.first_ps) * self.cells // self.length
+
+    def fill(self, row: Row, spans: list[tuple[int, int, str, str]]) -> None:
+        """Give each cell to the span with most of its time; a span of any length has at least its first cell."""
+        best = [0] * self.cells
+        for start, end, sign, style in spans:
+            if end < self.scene.first_ps or start > self.scene.last_ps:
+                continue
+            first, last = max(0, self.cell(start)), min(self.cells - 1, self.cell(max(start, end - 1)))
+            for n in range(first, last + 1):
+                low = self.scene.first_ps + self.length * n // self.cells
+                high = self.scene.first_ps + self.length * (n + 1) // self.cells
+                share = min(end, high) - max(start, low)
+                if share > best[n] or best[n] == 0:
+                    best[n] = max(share, 1)
+                    row.put(n, sign, style)
+
+    def row(self, lane: Lane) -> Row:
+        """Start a lane's line."""
+        label = f"{lane.label} {lane.detail}" if len(lane.label) + len(lane.detail) < LABEL else lane.label
+        return Row(label, self.cells)
+
+
+def timeline(scene: Scene, width: int = 80, ascii_only: bool = False) -> list[Text]:
+    """Draw a scene for a terminal. Below 60 columns the step list stands alone; above 200 nothing grows."""
+    signs = ASCII if ascii_only else UNICODE
+    if width < NARROWEST:
+        return [*_head(scene, width, signs), *steps(scene, width, signs)]
+    plot = _Plot(scene, min(width, WIDEST), signs)
+    lines: list[tuple[int, Row]] = []
+    for n, lane in enumerate(scene.lanes):
+        if lane.kind == "pcpu":
+            above = _exits(plot, lane)
+            if above is not None:
+                lines.append((-1, above))
+        drawn = _DRAW[lane.kind](plot, lane)
+        if drawn is not None:
+            lines.append((n, drawn))
+    _badges(plot, lines)
+    out = [*_head(scene, width, signs), _ruler(plot).text(), *[row.text() for _, row in lines]]
+    out += [Text(), *_legend(scene, width, signs), Text(), *steps(scene, width, signs)]
+    return out
+
+
+def _head(scene: Scene, width: int, signs: Signs) -> list[Text]:
+    """Say what is shown."""
+    h = scene.header
+    what = f"{h.scenario or h.title}" + (f" under {h.mechanism}" if h.mechanism else "")
+    seed = f", seed {h.seed}" if h.origin == "simulated" else ""
+    part = f"{show_time(scene.first_ps)} to {show_time(scene.last_ps)}; {len(scene.events)} of {scene.rows_total} rows"
+    lines = [f"{what}, {h.origin}{seed}", part, *scene.missing()]
+    out = []
+    for line in lines:
+        out += [Text(piece.replace("µs", signs.micro)) for piece in _wrapped(line, width)]
+    return out
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(line, max(width, 20)) or [""]
+
+
+def base_of(scene: Scene) -> int:
+    """Return the round time from which the ruler counts."""
+    unit = PS_PER_MS if scene.last_ps - scene.first_ps < 10 * PS_PER_MS else 1000 * PS_PER_MS
+    return scene.first_ps // unit * unit if scene.first_ps >= unit else 0
+
+
+def tick_ps(length: int, count: int) -> int:
+    """Return the step of 1, 2 or 5 times a power of ten that divides a length into at most ``count`` parts."""
+    step = 1
+    while True:
+        for factor in (1, 2, 5):
+            if length <= step * factor * count:
+                return step * factor
+        step *= 10
+
+
+def _ruler(plot: _Plot) -> Row:
+    """Draw the axis: µs after a round time."""
+    scene = plot.scene
+    base = base_of(scene)
+    step = max(tick_ps(plot.length, max(2, plot.cells // 10)), PS_PER_NS)
+    label = plot.signs.micro if base == 0 else f"{plot.signs.micro} +{base // PS_PER_MS} ms"
+    row = Row(label, plot.cells)
+    time = -(-scene.first_ps // step) * step
+    while time <= scene.last_ps:
+        value = (time - base) / PS_PER_US
+        row.write(plot.cell(time), f"{value:.3f}".rstrip("0").rstrip("."), "dim")
+        time += step
+    return row
+
+
+def _exits(plot: _Plot, lane: Lane) -> Row | None:
+    """Draw the exits of a pCPU above its bar."""
+    found = [e for e in plot.scene.spans.exits if e.pcpu == lane.number]
+    found = [e for e in found if plot.scene.first_ps <= e.start <= plot.scene.last_ps]
+    if not found:
+        return None
+    row = Row(f"exits {lane.label}", plot.cells)
+    for e in found:
+        kind = reason_class(e.reason)
+        row.put(plot.cell(e.start), plot.signs.exits[kind], REASON_STYLES[kind])
+    return row
+
+
+def _pcpu(plot: _Plot, lane: Lane) -> Row | None:
+    row = plot.row(lane)
+    spans = []
+    for s in plot.scene.spans.owners.get(lane.number, []):
+        style = OWNER_STYLES[s.owner]
+        if s.owner == Owner.XEN and s.reason >= 0:
+            style = REASON_STYLES[reason_class(s.reason)]
+        spans.append((s.start, s.end, plot.signs.owners[s.owner], style))
+    plot.fill(row, spans)
+    return row
+
+
+def _device(plot: _Plot, lane: Lane) -> Row | None:
+    row = plot.row(lane)
+    for e in plot.scene.events:
+        if e.kind == Kind.SOURCE_ASSERT and e.a in lane.members:
+            row.put(plot.cell(e.time_ps), plot.signs.mark)
+    return row
+
+
+def _irte(plot: _Plot, lane: Lane) -> Row | None:
+    row = plot.row(lane)
+    for e in plot.scene.events:
+        if e.kind == Kind.MSI_ROUTE:
+            row.put(plot.cell(e.time_ps), plot.signs.mark)
+    return row
+
+
+def _pid(plot: _Plot, lane: Lane) -> Row | None:
+    row = plot.row(lane)
+    left, inside, right = plot.signs.box
+    for s in plot.scene.spans.on.get(lane.number, []):
+        if s.end < plot.scene.first_ps or s.start > plot.scene.last_ps:
+            continue
+        first, last = plot.cell(s.start), plot.cell(max(s.start, s.end - 1))
+        for n in range(first, last + 1):
+            row.put(n, inside)
+        row.put(first, left)
+        if last > first:
+            row.put(last, right)
+    return row
+
+
+def _vcpu(plot: _Plot, lane: Lane) -> Row | None:
+    found = [s for s in plot.scene.spans.states.get(lane.number, []) if s.state < State.OFFLINE]
+    shown = [s for s in found if s.end > plot.scene.first_ps and s.start < plot.scene.last_ps]
+    if lane.detail == "dom0" and len(shown) < 2 and all(s.state == State.BLOCKED for s in shown):
+        return None
+    row = plot.row(lane)
+    running = plot.signs.owners[Owner.DOM0 if lane.detail == "dom0" else Owner.GUEST]
+    style = OWNER_STYLES[Owner.DOM0 if lane.detail == "dom0" else Owner.GUEST]
+    signs = running + plot.signs.states[1:]
+    plot.fill(row, [(s.start, s.end, signs[s.state], style if s.state == State.GUEST else "") for s in found])
+    return row
+
+
+def pieces(span: VectorSpan, states: list[StateSpan]) -> list[tuple[int, int, int]]:
+    """Cut a span in service where its vCPU stopped running: ``(start, end, phase)``, with phase 3 for paused."""
+    if span.phase != Phase.SERVICE or not states or span.end <= span.start:
+        return [(span.start, span.end, span.phase)]
+    out = []
+    at = span.start
+    for s in states:
+        if s.end <= at or s.state == State.GUEST:
+            continue
+        if s.start >= span.end:
+            break
+        if s.start > at:
+            out.append((at, s.start, int(Phase.SERVICE)))
+        out.append((max(at, s.start), min(span.end, s.end), 3))
+        at = min(span.end, s.end)
+    if at < span.end:
+        out.append((at, span.end, int(Phase.SERVICE)))
+    return out
+
+
+def _vector(plot: _Plot, lane: Lane) -> Row | None:
+    row = plot.row(lane)
+    states = plot.scene.spans.states.get(lane.number, [])
+    cut: list[tuple[int, int, str, str]] = []
+    for span in plot.scene.spans.vectors.get((lane.number, lane.vector), []):
+        if span.end >= plot.scene.first_ps and span.start <= plot.scene.last_ps:
+            cut += [(start, end, plot.signs.phases[phase], "") for start, end, phase in pieces(span, states)]
+    plot.fill(row, cut)
+    return row
+
+
+def _port(plot: _Plot, lane: Lane) -> Row | None:
+    row = plot.row(lane)
+    found = plot.scene.spans.ports.get((lane.number, lane.vector), [])
+    plot.fill(row, [(s.start, s.end, plot.signs.phases[0], "") for s in found])
+    return row
+
+
+_DRAW: Final[dict[str, Callable[[_Plot, Lane], Row | None]]] = {
+    "device": _device, "irte": _irte, "pid": _pid, "pcpu": _pcpu, "vcpu": _vcpu, "vector": _vector, "port": _port,
+}  # fmt: skip
+
+
+def _badges(plot: _Plot, lines: list[tuple[int, Row]]) -> None:
+    """Put the numbers of the selection's steps on the lanes where they happen."""
+    by_lane = {n: row for n, row in lines if n >= 0}
+    taken: dict[int, set[int]] = {}
+    for number, card in enumerate(plot.scene.cards()):
+        place = place_of(plot.scene, card.rows[0])
+        row = by_lane.get(place)
+        if row is None or number >= len(DIGITS):
+            continue
+        at = plot.cell(card.time)
+        while at in taken.setdefault(place, set()):
+            at += 1
+        taken[place].add(at)
+        row.put(at, DIGITS[number], "bold")
+
+
+def _legend(scene: Scene, width: int, signs: Signs) -> list[Text]:
+    """Name the signs that the window uses, and no other."""
+    from exitless.view.words import host_name
+
+    names = ["idle", host_name(scene.header), "dom0", "guest"]
+    low, high = scene.first_ps, scene.last_ps
+    owners = {s.owner for found in scene.spans.owners.values() for s in found if s.end > low and s.start < high}
+    parts = [f"{signs.owners[o]} {names[o]}" for o in (Owner.GUEST, Owner.DOM0, Owner.XEN, Owner.IDLE) if o in owners]
+    reasons = sorted({e.reason for e in scene.spans.exits if low <= e.start <= high}, key=reason_class)
+    parts += [f"{signs.exits[reason_class(r)]} {reason_name(scene.header, r)}" for r in reasons]
+    used = {
+        phase
+        for (vcpu, _), found in scene.spans.vectors.items()
+        for s in found
+        if s.end >= low and s.start <= high
+        for _, _, phase in pieces(s, scene.spans.states.get(vcpu, []))
+    }
+    said = ("PIR or event pending", "VIRR", "in service", "not running")
+    parts += [f"{signs.phases[p]} {said[p]}" for p in sorted(used)]
+    return [Text(line) for line in _packed(parts, width)]
+
+
+def _packed(parts: list[str], width: int) -> list[str]:
+    """Put parts on lines, three blanks between them."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + 3 + len(part) <= width:
+            lines[-1] += f"   {part}"
+        else:
+            lines.append(part)
+    return lines
+
+
+def origins(card: Card) -> str:
+    """Say what was charged for a step and where those numbers come from; a dash where nothing was."""
+    charges = [c for row in card.rows for c in row.charges]
+    if not charges:
+        return "–"
+    words = sorted({c.origin.split(":")[0] for c in charges})
+    return f"{show_short(sum(c.ps for c in charges))} {', '.join(words)}"
+
+
+def show_short(ps: int) -> str:
+    """Print a duration in ns below 10 µs, so that parts add up."""
+    if ps < 10 * PS_PER_US:
+        return f"{ps / PS_PER_NS:.0f} ns"
+    return show_time(ps)
+
+
+def steps(scene: Scene, width: int, signs: Signs = UNICODE) -> list[Text]:
+    """List the steps of the selected interrupt: number, time, what, detail, time since the step before, charged."""
+    journey = scene.journey
+    if journey is None:
+        return [Text("No interrupt in this window.")]
+    base = base_of(scene)
+    latency = show_time(journey.latency) if journey.latency >= 0 else "not reached in this record"
+    begins = "assertion to handler" if journey.source >= 0 else "first seen to delivery"
+    n, m = len(journey.exits), len(journey.touching)
+    line = f"{headline(scene.header, journey)}: {begins} {latency}; exits of its own {n}, of others meanwhile {m}"
+    out = [Text(piece.replace("µs", signs.micro), "bold") for piece in _wrapped(line, width)]
+    found = scene.cards()
+    rows = []
+    before = found[0].time
+    for number, card in enumerate(found, 1):
+        since = f"+{show_short(card.time - before)}" if number > 1 else ""
+        before = card.time
+        at = f"{(card.time - base) / PS_PER_US:.3f}"
+        rows.append((str(number), at, card.words.title, card.words.detail, since, origins(card)))
+    wide = [max(len(row[n]) for row in rows) for n in range(6)]
+    for row in rows:
+        text = f"{row[0]:>{wide[0]}}  {row[1]:>{wide[1]}}  "
+        room = width - len(text)
+        tail = f"{row[4]:>{wide[4]}}  {row[5]}"
+        middle = f"{row[2]:<{wide[2]}}  {row[3]:<{wide[3]}}"
+        if wide[2] + wide[3] + 4 + wide[4] + wide[5] > room:
+            space = max(room - wide[4] - wide[5] - 4, 10)
+            middle = f"{f'{row[2]}, {row[3]}' if row[3] else row[2]:<{space}}"
+            if len(middle) > space:
+                middle = f"{row[2][:space]:<{space}}"
+        line = f"{text}{middle}  {tail}".replace("µs", signs.micro)
+        out.append(Text((line if signs is UNICODE else line.replace("–", "-"))[:width].rstrip()))
+    return out
