@@ -1,4 +1,4 @@
-"""TPR virtualization and PPR virtualization: classes decide, ties go to VTPR, and the threshold is for the time before VID."""
+"""TPR and PPR virtualization: classes decide, ties go to VTPR, and the threshold is for the time before VID."""
 
 from itertools import product
 

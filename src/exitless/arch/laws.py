@@ -1,4 +1,4 @@
-"""Named predicates over state: what must hold between any two steps. The checker and the simulator ask the same ones."""
+"""Named predicates over state: what must hold between any two steps; checker and simulator ask the same ones."""
 
 from typing import Final
 
@@ -58,10 +58,16 @@ def running_is_notified(pid: PostedDescriptor, pcpu: i64) -> bool:
 
 
 def blocked_is_woken(pid: PostedDescriptor, wakeup_vector: i64, listed: bool) -> bool:
-    """A blocked vCPU's notification is the wakeup vector, and its handler will find the vCPU. Cites: VT-d posted.descriptor"""
+    """A blocked vCPU's notification is the wakeup vector, and its handler will find the vCPU.
+
+    Cites: VT-d posted.descriptor
+    """
     return pid.nv == wakeup_vector and listed
 
 
 def sleeper_has_no_request(vapic: VirtualApic) -> bool:
-    """Nothing in VIRR is above what is in service, so that a sleeping vCPU sleeps rightly. Cites: SDM apicv.evaluation"""
+    """Nothing in VIRR is above what is in service, so that a sleeping vCPU sleeps rightly.
+
+    Cites: SDM apicv.evaluation
+    """
     return highest_bit(vapic.page, Reg.VIRR, ON_PAGE) >> 4 <= vapic.svi >> 4

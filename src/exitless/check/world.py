@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from exitless.bits.words import shl
 from exitless.mech.procedures.procedure import Surroundings
@@ -50,6 +50,7 @@ class Packed:
         return value
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class World(Surroundings):
     """One mutable working state; the explorer loads a packed state, lets one agent move, and packs what came out.
 

@@ -45,7 +45,10 @@ def controls_for(registers: int, vid: int) -> Controls:
 
 
 def count_accesses(controls: Controls) -> tuple[int, int, int]:
-    """Try every register's 4-byte read and write by rule. Returns: reads and writes that stay, writes that exit trap-like."""
+    """Try every register's 4-byte read and write by rule. Returns.
+
+    Reads and writes that stay, writes that exit trap-like.
+    """
     reads = writes = traps = 0
     for offset in READABLE:
         reads += page_read(VirtualApic(), controls, Operation(), offset, 4) == Access.VIRTUALIZED
@@ -72,11 +75,14 @@ def access_answer() -> Answer:
         reads, writes, traps = count_accesses(controls_for(registers, vid))
         rest = len(WRITABLE) - writes - traps
         lines.append(
-            f"With {label}: {reads} of {len(READABLE)} register reads stay in the guest, {len(READABLE) - reads} exit; of {len(WRITABLE)} "
-            f"writable registers {writes} stay, {traps} exit after the store (APIC write), {rest} before it (APIC access)."
+            f"With {label}: {reads} of {len(READABLE)} register reads stay in the guest, {len(READABLE) - reads} "
+            f"exit; of {len(WRITABLE)} "
+            f"writable registers {writes} stay, {traps} exit after the store (APIC write), {rest} before it (APIC "
+            "access)."
         )
     return Answer(
-        "Do reads and writes of the APIC exit?", ["Reads mostly do not, writes mostly do: counted by trying each register against the rules.", *lines],
+        "Do reads and writes of the APIC exit?", ["Reads mostly do not, writes mostly do: counted by trying each "
+                                                  "register against the rules.", *lines],
         ["SDM apicv.reads", "SDM apicv.writes", "SDM apicv.write-emulation"],
     )  # fmt: skip
 
@@ -94,13 +100,15 @@ def vectors(counts: dict[int, int]) -> str:
 def rvi_answer(results: dict[str, Summary]) -> Answer:
     """What do RVI and SVI hold?"""
     lines = [
-        "Two guest vectors of this vCPU, 8 bits each: RVI the highest requested in VIRR, SVI the one in service. They say nothing of the host, and they are no bitmap of what the guest may take."
+        "Two guest vectors of this vCPU, 8 bits each: RVI the highest requested in VIRR, SVI the one in service. They"
+        " say nothing of the host, and they are no bitmap of what the guest may take."
     ]
     for name in ("apicv", "vtd-posted"):
         if name in results:
             s = results[name]
             lines.append(
-                f"{name}: Xen wrote RVI before an entry ({vectors(s.rvi_written)}); the processor moved RVI to SVI at delivery ({vectors(s.delivered)})."
+                f"{name}: Xen wrote RVI before an entry ({vectors(s.rvi_written)}); the processor moved RVI to SVI at"
+                f" delivery ({vectors(s.delivered)})."
             )
     return Answer(
         "What do RVI and SVI hold?", lines, ["SDM apicv.state", "SDM apicv.delivery", "Xen intr.c vmx_intr_assist"]
@@ -110,7 +118,8 @@ def rvi_answer(results: dict[str, Summary]) -> Answer:
 def eoi_answer(results: dict[str, Summary]) -> Answer:
     """Which vectors exit at EOI, and who sets that bitmap?"""
     lines = [
-        "The bitmap names vectors whose EOI must be seen by the hypervisor; the hypervisor sets it: Xen for level-triggered vectors when they are accepted, and for the vector injected while its emulated timer is due."
+        "The bitmap names vectors whose EOI must be seen by the hypervisor; the hypervisor sets it: Xen for "
+        "level-triggered vectors when they are accepted, and for the vector injected while its emulated timer is due."
     ]
     for name in ("emulated", "apicv", "posted", "vtd-posted", "direct"):
         if name in results:
@@ -126,7 +135,8 @@ def eoi_answer(results: dict[str, Summary]) -> Answer:
 def unbounded_answer(results: dict[str, Summary], sas_vectors: dict[str, int], slow: dict[str, Summary]) -> Answer:
     """Can the guest run unbounded?"""
     lines = [
-        "No, as long as external-interrupt exiting is 1: a host vector exits whatever the guest's vectors, its IF, TPR or RVI are."
+        "No, as long as external-interrupt exiting is 1: a host vector exits whatever the guest's vectors, its IF, "
+        "TPR or RVI are."
     ]
     for title, group in (
         ("longest wait of a host vector in pCPU1's local APIC in these runs", results),
@@ -136,11 +146,13 @@ def unbounded_answer(results: dict[str, Summary], sas_vectors: dict[str, int], s
         for name, s in group.items():
             vector = sas_vectors[name]
             parts.append(
-                f"{name} SAS 0x{vector:02x} {ns(s.held_ps.get(vector, 0) / 1000)}, Xen's timer 0xfa {ns(s.held_ps.get(0xFA, 0) / 1000)}"
+                f"{name} SAS 0x{vector:02x} {ns(s.held_ps.get(vector, 0) / 1000)}, Xen's timer 0xfa "
+                f"{ns(s.held_ps.get(0xFA, 0) / 1000)}"
             )
         lines.append(f"{title[0].upper()}{title[1:]}: {'; '.join(parts)}.")
     lines.append(
-        "So with exiting on, what a vector waits for is Xen's own code; in direct delivery it is the guest: its IF=0 holds back everything, its vector in service holds back equal and lower classes until its EOI. "
+        "So with exiting on, what a vector waits for is Xen's own code; in direct delivery it is the guest: its IF=0 "
+        "holds back everything, its vector in service holds back equal and lower classes until its EOI. "
         "That is the mail's fear, and choosing vectors (negotiated or shuffled) cures only the second half."
     )
     return Answer("Can the guest run unbounded?", lines, ["SDM vmx.event-priority", "ELI shadow-idt"])
@@ -158,7 +170,8 @@ def who_wins_answer(results: dict[str, Summary], rival: str) -> Answer:
         )
         lines.append(f"{name}: {share}. {row.order if row is not None else ''}")
     lines.append(
-        "Who of guest and dom0 then runs is the scheduler's choice, not a matter of vectors: dom0's wake-up waits for the rate limit of the vCPU that runs."
+        "Who of guest and dom0 then runs is the scheduler's choice, not a matter of vectors: dom0's wake-up waits for"
+        " the rate limit of the vCPU that runs."
     )
     return Answer(
         "Who wins, NIC 0x80 or SAS 0x58?",
@@ -175,7 +188,8 @@ def table_answer(built: dict[str, Built]) -> Answer:
         irq = m.irqs[0]
         source = m.sources[irq.source]
         lines.append(
-            f"In software: Xen's irq {int(irq.number)} (host vector 0x{int(irq.vector):02x} on pCPU{int(irq.pcpu)}) is bound to guest vector 0x{int(source.vector):02x} of {built['apicv'].header.vcpus[int(source.vcpu)]}."
+            f"In software: Xen's irq {int(irq.number)} (host vector 0x{int(irq.vector):02x} on pCPU{int(irq.pcpu)}) "
+            f"is bound to guest vector 0x{int(source.vector):02x} of {built['apicv'].header.vcpus[int(source.vcpu)]}."
         )
     if "vtd-posted" in built:
         b = built["vtd-posted"]
@@ -184,8 +198,10 @@ def table_answer(built: dict[str, Built]) -> Answer:
                 source = b.machine.sources[b.machine.irqs[0].source]
                 pid = b.machine.vcpus[int(source.vcpu)].cpu.pid
                 lines.append(
-                    f"In hardware: interrupt-remapping entry {n} of this run: IM=1, virtual vector 0x{int(entry.vector):02x}, descriptor of "
-                    f"{b.header.vcpus[int(source.vcpu)]}; the descriptor's NV=0x{int(pid.nv):02x} and NDST={int(pid.ndst)} are the host's side."
+                    f"In hardware: interrupt-remapping entry {n} of this run: IM=1, virtual vector "
+                    f"0x{int(entry.vector):02x}, descriptor of "
+                    f"{b.header.vcpus[int(source.vcpu)]}; the descriptor's NV=0x{int(pid.nv):02x} and "
+                    f"NDST={int(pid.ndst)} are the host's side."
                 )
     return Answer(
         "Is there a table from guest to host vectors?", lines, ["VT-d posted.operation", "Xen dpci.c hvm_dirq_assist"]
@@ -198,8 +214,10 @@ def mix_answer(results: dict[str, Summary], mixed: Summary | None) -> Answer:
     if "pvhvm" in results and "apicv" in results:
         a, b = results["pvhvm"], results["apicv"]
         lines.append(
-            f"The NIC cost {a.exits_per_interrupt:.2f} exits an interrupt on an event channel (with {sum(a.windows.values()):,} windows armed and "
-            f"{a.hypercalls.get('PHYSDEVOP_eoi', 0):,} EOI hypercalls) and {b.exits_per_interrupt:.2f} through the virtual APIC"
+            f"The NIC cost {a.exits_per_interrupt:.2f} exits an interrupt on an event channel (with "
+            f"{sum(a.windows.values()):,} windows armed and "
+            f"{a.hypercalls.get('PHYSDEVOP_eoi', 0):,} EOI hypercalls) and {b.exits_per_interrupt:.2f} through the "
+            "virtual APIC"
             + (
                 f", {results['vtd-posted'].exits_per_interrupt:.2f} when posted by the remapping unit."
                 if "vtd-posted" in results
@@ -208,11 +226,15 @@ def mix_answer(results: dict[str, Summary], mixed: Summary | None) -> Answer:
         )
     if mixed is not None:
         lines.append(
-            f"Mixed in one guest (NIC by apicv, tick by VIRQ and callback 0xf3): {sum(mixed.injections.values()):,} upcalls injected, "
-            f"{sum(mixed.windows.values()):,} windows armed, NIC still {mixed.exits_per_interrupt:.2f} exits an interrupt. At entry the callback goes first, always; while its window is armed no virtual interrupt is delivered."
+            f"Mixed in one guest (NIC by apicv, tick by VIRQ and callback 0xf3): {sum(mixed.injections.values()):,} "
+            "upcalls injected, "
+            f"{sum(mixed.windows.values()):,} windows armed, NIC still {mixed.exits_per_interrupt:.2f} exits an "
+            "interrupt. At entry the callback goes first, always; while its window is armed no virtual interrupt is "
+            "delivered."
         )
     lines.append(
-        "So yes: a passed-through device belongs on the (virtual) APIC where the hardware has it; PV backends, which have no vector of their own, belong on event channels."
+        "So yes: a passed-through device belongs on the (virtual) APIC where the hardware has it; PV backends, which "
+        "have no vector of their own, belong on event channels."
     )
     return Answer(
         "Can both be mixed, and which device should use which?",
@@ -276,7 +298,8 @@ def move_answer(scenario: Scenario, name: str, mechanisms: list[str]) -> Answer:
         tail = f"; {late} device interrupt was still taken on the old pCPU and carried the move out" if late else ""
         lines.append(f"{mechanism}: {'; '.join(parts)}{tail}.")
     lines.append(
-        "Not rewritten: RVI, SVI, VIRR, VISR and the EOI-exit bitmap travel with the VMCS and the virtual-APIC page; a posted remapping entry names the descriptor, not a pCPU."
+        "Not rewritten: RVI, SVI, VIRR, VISR and the EOI-exit bitmap travel with the VMCS and the virtual-APIC page; "
+        "a posted remapping entry names the descriptor, not a pCPU."
     )
     return Answer(
         "What must be rewritten when the vCPU moves to another pCPU?",
@@ -296,7 +319,8 @@ def answers(
 ) -> Iterator[Answer]:
     """Answer every question of the mail that the runs allow.
 
-    ``rival`` is the SAS source on the NIC's pCPU; ``mixed`` a run with NIC by APIC and tick by event channel; ``slow`` runs
+    ``rival`` is the SAS source on the NIC's pCPU; ``mixed`` a run with NIC by APIC and tick by event channel;
+    ``slow`` runs
     whose guest keeps interrupts off for long.
     """
     results = by_name(summaries)

@@ -228,9 +228,11 @@ def print_list(out: Console) -> None:
     """List worlds and mutations."""
     for entry in entries():
         out.print(Text(entry.name, "bold"))
-        says(out, f"{entry.says} [{entry.cites}]")
+        says(out, entry.says)
+        says(out, f"[{entry.cites}]")
         for mutation in entry.mutations:
-            out.print(Padding(Text.assemble((mutation.name, "bold"), "  ", mutation.says), (0, 0, 0, 4)))
+            line = Text.assemble((mutation.name, "bold"), ": ", lower(mutation.says))
+            out.print(Padding(line, (0, 0, 0, 4), expand=False))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,6 @@
-"""``exitless explain``: one interrupt's way, step by step: what happened, which bits changed, what it cost, who says so."""
+"""``exitless explain``: one interrupt's way, step by step: what happened, which bits changed, what it cost, who says
+so.
+"""
 
 import argparse
 import textwrap
@@ -14,7 +16,8 @@ from exitless.mech.catalog import find
 from exitless.record.block import Event, Header, Record
 from exitless.scenario import Built, Scenario, check_mechanisms, load, near, prepare
 from exitless.study.cites import reference
-from exitless.vocab.kinds import Kind
+from exitless.vocab.exits import Exit
+from exitless.vocab.kinds import Kind, Owner
 from exitless.vocab.table import BY_KIND
 
 SETTLED_PS = 1_000_000_000
@@ -47,6 +50,14 @@ RULES: dict[int, tuple[str, str]] = {
     Kind.SOFTIRQ: ("softirq", "Xen softirq.h"),
     Kind.SCHED_WAKE: ("vcpu_unblock", "Xen core.c vcpu_unblock"),
     Kind.SCHED_SWITCH: ("schedule", "Xen credit.c priorities"),
+}
+EXIT_RULES = {
+    Exit.HLT: ("HLT exiting", "SDM vmx.controls"),
+    Exit.VMCALL: ("VMCALL always exits", "SDM vmx.exit-reasons"),
+    Exit.MSR_WRITE: ("vmx.access.write_msr: the MSR bitmap", "SDM apicv.x2apic-msrs"),
+    Exit.APIC_ACCESS: ("vmx.access.page_write", "SDM apicv.writes"),
+    Exit.APIC_WRITE: ("vmx.access.write_emulation", "SDM apicv.write-emulation"),
+    Exit.EOI_INDUCED: ("vmx.eoi.eoi_virtualization", "SDM apicv.eoi"),
 }
 WITH_ARGUMENT = {0: "vector", 1: "vector", 32: "x2APIC register", 44: "page offset", 45: "vector", 56: "page offset"}
 INTERRUPT_SOURCES = ("none", "pic", "lapic", "nmi", "mce", "vector")
@@ -94,7 +105,8 @@ def snapshot(built: Built, vcpu: int, pcpu: int) -> dict[str, str]:
     shared = v.domain.shared
     ports = bits_of(shared.pending, 0, PACKED, 128)
     return {
-        "LAPIC.IRR": vector_set(bits_of(lapic.irr, 0, PACKED, 8)), "LAPIC.ISR": vector_set(bits_of(lapic.isr, 0, PACKED, 8)),
+        "LAPIC.IRR": vector_set(bits_of(lapic.irr, 0, PACKED, 8)),
+        "LAPIC.ISR": vector_set(bits_of(lapic.isr, 0, PACKED, 8)),
         "PIR": vector_set(bits_of(c.pid.pir, 0, PACKED, 8)), "PID.ON": str(int(c.pid.on)), "PID.SN": str(int(c.pid.sn)),
         "PID.NV": f"0x{int(c.pid.nv):02x}", "PID.NDST": str(int(c.pid.ndst)),
         "VIRR": vector_set(bits_of(page, 128, ON_PAGE, 8)), "VISR": vector_set(bits_of(page, 64, ON_PAGE, 8)),
@@ -108,10 +120,9 @@ def snapshot(built: Built, vcpu: int, pcpu: int) -> dict[str, str]:
     }  # fmt: skip
 
 
-def find_window(record: Record, source: int, nth: int | None) -> tuple[int, int, int]:
-    """Find the n-th handled interrupt of a source. Returns: serial, time of assertion, time when it has ended.
-
-    Errors: ScenarioError when there is none.
+def find_window(record: Record, source: int, nth: int | None, must_run: bool) -> tuple[int, int, int] | None:
+    """Find the n-th handled interrupt of a source, or the first after 1 ms (with ``must_run``, one that finds its vCPU
+    running). Returns: serial, time of assertion, time when it has ended; or None.
     """
     asserted: dict[int, int] = {}
     running = False
@@ -121,18 +132,34 @@ def find_window(record: Record, source: int, nth: int | None) -> tuple[int, int,
     ran: dict[int, bool] = {}
     for e in record:
         if e.kind == Kind.CPU_OWNER and e.vcpu == vcpu:
-            running = e.a in (2, 3)
+            running = e.a in (Owner.DOM0, Owner.GUEST)
         elif e.kind == Kind.SOURCE_ASSERT and e.a == source:
             asserted[e.b], ran[e.b] = e.time_ps, running
         elif e.kind == Kind.SOURCE_HANDLE and e.a == source and e.b in asserted and found is None:
             counted += 1
-            if counted == nth or (nth is None and asserted[e.b] > SETTLED_PS and ran[e.b]):
+            if counted == nth or (nth is None and asserted[e.b] > SETTLED_PS and (ran[e.b] or not must_run)):
                 found = (e.b, asserted[e.b])
         elif found is not None and e.kind == Kind.IRQ_RETURN and e.vcpu == vcpu:
             return found[0], found[1], e.time_ps
+    return None
+
+
+def search(built: Built, record: Record, source: int, nth: int | None) -> tuple[int, int, int]:
+    """Run until the interrupt asked for has been handled. Errors: ScenarioError when there is none."""
+    for until in (SEARCH_PS // 10, SEARCH_PS):
+        built.machine.run(until)
+        built.machine.columns.flush()
+        window = find_window(record, source, nth, True)
+        if window is not None:
+            return window
+    window = find_window(record, source, nth, False)
+    if window is not None:
+        return window
     name = record.header.sources[source]
+    handled = sum(1 for e in record if e.kind == Kind.SOURCE_HANDLE and e.a == source and e.b)
     raise ScenarioError(
-        f"--nth {nth or 'default'}: {name} had {counted} handled interrupts in the {SEARCH_PS // 10**9} ms searched"
+        f"{'--nth ' + str(nth) if nth else '--source ' + name}: {name} had {handled} handled interrupts in the "
+        f"{SEARCH_PS // 10**9} ms searched"
     )
 
 
@@ -171,7 +198,8 @@ def walk(
             pcpu = int(m.vcpus[vcpu].pcpu)
         changes = [(k, before[k], after[k]) for k in before if before[k] != after[k]]
         rows = [record[i] for i in range(seen, len(record))]
-        add_steps(steps, built.header, rows, changes, lambda e: concerns(e, source, vcpu, pcpu, serial))
+        mine = [e for e in rows if concerns(e, source, vcpu, pcpu, serial)]
+        add_steps(steps, built.header, mine, changes)
     return built, steps
 
 
@@ -183,6 +211,10 @@ BELONGS: dict[str, tuple[int, ...]] = {
     "recognized": (Kind.PID_PROCESS, Kind.IRQ_DELIVER, Kind.VM_ENTRY),
     "LAPIC.IRR": (Kind.LAPIC_ACCEPT, Kind.HOST_IRQ),
     "LAPIC.ISR": (Kind.VM_EXIT, Kind.LAPIC_EOI, Kind.HOST_IRQ, Kind.IRQ_DELIVER),
+    "VISR": (Kind.IRQ_DELIVER, Kind.IRQ_EOI, Kind.IRQ_INJECT),
+    "SVI": (Kind.IRQ_DELIVER, Kind.IRQ_EOI, Kind.IRQ_INJECT),
+    "VPPR": (Kind.IRQ_DELIVER, Kind.IRQ_EOI, Kind.IRQ_INJECT, Kind.VM_ENTRY),
+    "IF": (Kind.IRQ_DELIVER, Kind.VM_ENTRY, Kind.IRQ_RETURN),
     "evtchn pending": (Kind.PORT_RAISE, Kind.PORT_CLEAR),
     "pending_sel": (Kind.PORT_RAISE, Kind.UPCALL_ENTER),
     "upcall_pending": (Kind.UPCALL_MARK, Kind.UPCALL_ENTER),
@@ -191,17 +223,13 @@ BELONGS: dict[str, tuple[int, ...]] = {
 }
 
 
-def add_steps(
-    steps: list[Step], header: Header, rows: list[Event], changes: list[tuple[str, str, str]], mine: Any
-) -> None:
+def add_steps(steps: list[Step], header: Header, rows: list[Event], changes: list[tuple[str, str, str]]) -> None:
     """Turn the rows of one event into steps.
 
     Charges go to the step before them; a change goes to the row whose rule made it, else to the event's last step.
     """
     fresh: list[Step] = []
     for e in rows:
-        if not mine(e):
-            continue
         if e.kind == Kind.STEP:
             if steps:
                 steps[-1].costs.append((header.costs[e.a], e.b, header.cost_origins[e.a]))
@@ -214,10 +242,24 @@ def add_steps(
             owners[0].changes.append(change)
 
 
+def posted(bits: int) -> str:
+    """Say what came of posting, by the bits of a ``pid.post`` row."""
+    words = ["a notification is owed" if bits & 1 else "no notification is owed"]
+    if bits & 2:
+        words.append("PIR held it already")
+    if bits & 4:
+        words.append("SN held the notification back")
+    if bits & 8:
+        words.append("ON was set already")
+    return ", ".join(words)
+
+
 def say(e: Event, header: Header) -> str:
     """Say what a row means, with names in place of numbers."""
     row = BY_KIND[e.kind]
     words = [row.says]
+    if e.kind == Kind.PID_POST:
+        return f"{row.says}: guest vector 0x{e.a:02x}; {posted(e.b)}"
     for label, value in ((row.a, e.a), (row.b, e.b)):
         if not label:
             continue
@@ -225,13 +267,17 @@ def say(e: Event, header: Header) -> str:
             words.append(header.sources[value])
         elif label == "exit reason":
             words.append(header.exits.get(value, str(value)))
-        elif label.startswith("vector") or "vector" in label.split(",")[0] or label.startswith("RVI"):
+        elif (
+            label.startswith("vector") or "vector" in label.split(",")[0] or label.startswith("RVI") or "VIRR" in label
+        ):
             words.append(f"{label.split(',')[0]} " + (f"0x{value:02x}" if value >= 0 else "none"))
         elif label.startswith("qualification"):
             if e.a in WITH_ARGUMENT:
                 words.append(f"{WITH_ARGUMENT[e.a]} 0x{value:02x}")
         elif label.startswith("interrupt source"):
             words.append(f"source {INTERRUPT_SOURCES[value]}")
+        elif label.startswith("1 if "):
+            words.append(label.removeprefix("1 if ") if value else "")
         elif label.startswith("0 ") or label.startswith("1 ") or label.startswith("1 if"):
             words.append(f"({value}: {label})" if value else "")
         else:
@@ -243,6 +289,15 @@ def paragraph(out: Console, text: str, indent: str = "", hang: str = "", style: 
     """Print one wrapped paragraph, at most 120 columns wide."""
     lines = textwrap.fill(text, min(out.width, 120), initial_indent=indent, subsequent_indent=hang)
     out.print(Text(lines, style=style))
+
+
+def rule_of(e: Event, header: Header) -> tuple[str, str]:
+    """Name the rule behind a row and its citation; direct delivery has its own for the guest's IDT."""
+    if e.kind == Kind.IRQ_DELIVER and header.mechanism.startswith("direct"):
+        return "vmx.boundary.arbitrate, then the shadow IDT", "ELI shadow-idt"
+    if e.kind == Kind.VM_EXIT and e.a in EXIT_RULES:
+        return EXIT_RULES[e.a]
+    return RULES[e.kind]
 
 
 def print_step(out: Console, number: int, step: Step, header: Header, first: int) -> None:
@@ -259,7 +314,7 @@ def print_step(out: Console, number: int, step: Step, header: Header, first: int
         parts = " + ".join(f"{name} {ns(c / 1000)}" for name, c, _ in step.costs)
         paragraph(out, f"cost {ns(total / 1000)}: {parts} ({kinds_of(step.costs)})", indent, hang)
     if e.kind in RULES:
-        rule, key = RULES[e.kind]
+        rule, key = rule_of(e, header)
         paragraph(out, f"rule {rule} [{key}]", indent, hang, "dim")
 
 
@@ -280,7 +335,7 @@ def print_journey(out: Console, built: Built, source: int, window: tuple[int, in
     out.print()
     for n, step in enumerate(steps, 1):
         print_step(out, n, step, header, first)
-    print_sources(out, steps, min(out.width, 120))
+    print_sources(out, steps, header, min(out.width, 120))
     handled = next((s for s in steps if s.event.kind == Kind.SOURCE_HANDLE), None)
     exits = [s for s in steps if s.event.kind == Kind.VM_EXIT]
     if handled is not None:
@@ -294,9 +349,9 @@ def print_journey(out: Console, built: Built, source: int, window: tuple[int, in
         )
 
 
-def print_sources(out: Console, steps: list[Step], width: int) -> None:
+def print_sources(out: Console, steps: list[Step], header: Header, width: int) -> None:
     """Print each citation once, in full."""
-    keys = dict.fromkeys(RULES[s.event.kind][1] for s in steps if s.event.kind in RULES)
+    keys = dict.fromkeys(rule_of(s.event, header)[1] for s in steps if s.event.kind in RULES)
     out.print()
     for key in keys:
         out.print(
@@ -338,15 +393,14 @@ def run(args: argparse.Namespace) -> int:
     sinks.append(record)
     with progress() as bar:
         bar.add_task("looking for the interrupt", total=None)
-        built.machine.run(SEARCH_PS if args.nth else SETTLED_PS * 10)
-        built.machine.columns.flush()
-        window = find_window(record, source, args.nth)
+        window = search(built, record, source, args.nth)
         built, steps = walk(scenario, name, args.mechanism, args.seed, source, window)
     if args.json:
         write_json({
             "scenario": name, "mechanism": args.mechanism, "source": built.header.sources[source], "serial": window[0],
             "steps": [{
-                "time_ns": (s.event.time_ps - window[1]) / 1000, "event": BY_KIND[s.event.kind].name, "pcpu": s.event.pcpu,
+                "time_ns": (s.event.time_ps - window[1]) / 1000, "event": BY_KIND[s.event.kind].name,
+                "pcpu": s.event.pcpu,
                 "vcpu": s.event.vcpu, "a": s.event.a, "b": s.event.b, "says": say(s.event, built.header),
                 "changes": {k: [x, y] for k, x, y in s.changes},
                 "costs": [{"step": c, "ns": ps / 1000, "origin": o} for c, ps, o in s.costs],

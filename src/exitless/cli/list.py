@@ -104,7 +104,8 @@ def rules() -> list[tuple[str, str, str]]:
 UNVERIFIED = [
     (
         "switches.rescan_pir",
-        "at schedule-in, ON is set when PIR holds something (KVM's order); false follows Xen's source as read, candidate problem C1",
+        "at schedule-in, ON is set when PIR holds something (KVM's order); false follows Xen's source as read, "
+        "candidate problem C1",
         "Xen vmx.c vmx_pi_switch_to",
     ),
     (

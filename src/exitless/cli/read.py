@@ -94,12 +94,19 @@ def print_head(out: Console, d: dict[str, Any]) -> None:
     else:
         out.print(f"clock: {d['clock']} ({d['clock_origin']})")
     if d["lost"]["intervals"]:
-        out.print(f"lost: {d['lost']['events']:,} records in {d['lost']['intervals']:,} intervals; no time spans them")
+        out.print(
+            f"lost: {some(d['lost']['events'], 'record')} in {some(d['lost']['intervals'], 'interval')}; no time spans them"
+        )
     if d["unread"]:
-        many = sum(d["unread"].values())
-        out.print(f"not understood: {many:,} records of {len(d['unread'])} kinds ({first(d['unread'])})")
+        many, kinds = sum(d["unread"].values()), len(d["unread"])
+        out.print(f"not understood: {some(many, 'record')} of {some(kinds, 'kind')} ({first(d['unread'])})")
     for note in d["notes"]:
         out.print(f"note: {note}")
+
+
+def some(count: int, word: str) -> str:
+    """Write a count with its word, in the plural unless it is one."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def first(counts: dict[str, int], most: int = 4) -> str:

@@ -39,7 +39,8 @@ CATALOG: Final[list[Mechanism]] = [
         "emulated", ROUTE_HOST, "injected", 0, "",
         "Software keeps the guest's local APIC; VM entry injects, every EOI exits.",
         "Xen intr.c vmx_intr_assist",
-        "Guest vectors never meet host vectors: every physical interrupt exits first, the guest's is injected afterwards.",
+        "Guest vectors never meet host vectors: every physical interrupt exits first, the guest's is injected "
+        "afterwards.",
     ),
     Mechanism(
         "apic-registers", ROUTE_HOST, "injected", 1, "",
@@ -49,7 +50,8 @@ CATALOG: Final[list[Mechanism]] = [
     ),
     Mechanism(
         "pvhvm", ROUTE_CHANNEL, "injected", 0, "",
-        "The device's interrupt is a PIRQ on an event channel; the upcall is injected as vector 0xf3, outside the local APIC.",
+        "The device's interrupt is a PIRQ on an event channel; the upcall is injected as vector 0xf3, outside the "
+        "local APIC.",
         "Xen hvm/irq.c hvm_assert_evtchn_irq",
         "The callback outranks every guest vector at VM entry, and no host vector: a physical interrupt exits at once.",
     ),
@@ -57,11 +59,13 @@ CATALOG: Final[list[Mechanism]] = [
         "apicv", ROUTE_HOST, "virtual", 1, "",
         "Virtual-interrupt delivery: Xen writes RVI before entry, the processor delivers; edge EOIs stay in the guest.",
         "SDM apicv.delivery",
-        "A recognized virtual interrupt goes through the guest's IDT first, and the next boundary takes the physical one.",
+        "A recognized virtual interrupt goes through the guest's IDT first, and the next boundary takes the physical "
+        "one.",
     ),
     Mechanism(
         "posted", ROUTE_HOST, "posted", 1, "",
-        "As apicv, and Xen posts to a running vCPU by a notification that needs no exit there; the device still exits once.",
+        "As apicv, and Xen posts to a running vCPU by a notification that needs no exit there; the device still exits"
+        " once.",
         "SDM posted.processing",
         "The device's host vector and the SAS vector meet in the local APIC by class; both exit, one after the other.",
     ),
@@ -73,7 +77,8 @@ CATALOG: Final[list[Mechanism]] = [
     ),
     Mechanism(
         "direct", ROUTE_DIRECT, "direct", 0, "as-chosen",
-        "ELI-like: no external-interrupt exiting, the guest takes physical vectors through a shadow IDT; the mail's fear.",
+        "ELI-like: no external-interrupt exiting, the guest takes physical vectors through a shadow IDT; the mail's "
+        "fear.",
         "ELI shadow-idt",
         "Both are physical vectors of one local APIC: the higher class wins, and holds the other back until its EOI.",
     ),

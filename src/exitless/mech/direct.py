@@ -46,7 +46,10 @@ class Direct(Delivery):
         return False
 
     def end(self, vcpu: VirtualCpu) -> i64:
-        """WRMSR of the x2APIC EOI register: it reaches the real local APIC, or exits while something injected is open."""
+        """WRMSR of the x2APIC EOI register.
+
+        It reaches the real local APIC, or exits while something injected is open.
+        """
         if vcpu.forwarded >= 0:
             vcpu.operation.qualification = 11
             return Exit.MSR_WRITE

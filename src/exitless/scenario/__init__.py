@@ -7,7 +7,18 @@ from exitless.scenario.build import Built, build, quantity
 from exitless.scenario.load import check_mechanisms, library_names, load, near
 from exitless.scenario.schema import Scenario
 
-__all__ = ["Built", "Scenario", "build", "check_mechanisms", "library_names", "load", "near", "prepare", "quantity", "simulate"]
+__all__ = [
+    "Built",
+    "Scenario",
+    "build",
+    "check_mechanisms",
+    "library_names",
+    "load",
+    "near",
+    "prepare",
+    "quantity",
+    "simulate",
+]
 
 
 def prepare(

@@ -1,4 +1,4 @@
-"""Read a scenario: from the library or a TOML file, strictly, with every complaint naming its place and a near match."""
+"""Read a scenario: from the library or a TOML file, strictly; every complaint names its place and a near match."""
 
 import difflib
 import re

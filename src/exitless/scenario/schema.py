@@ -20,7 +20,7 @@ class Host(msgspec.Struct, forbid_unknown_fields=True):
 class Vm(msgspec.Struct, forbid_unknown_fields=True):
     """``[[vm]]``: a domain. ``kind`` is ``pv`` (dom0) or ``hvm``; ``pin`` one pCPU a vCPU, empty for none.
 
-    ``timer`` says how an hvm guest takes its tick: ``apic``, ``event`` (VIRQ_TIMER), or ``auto``: as its NIC's mechanism.
+    ``timer`` says how an hvm guest takes its tick: ``apic``, ``event`` (VIRQ_TIMER), or ``auto``: as its NIC.
     ``busy`` is true for a guest whose application never lets it halt.
     """
 
@@ -76,7 +76,8 @@ class Run(msgspec.Struct, forbid_unknown_fields=True):
 class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """``[switches]``: what no source settles, by name. ``rescan_pir`` false leaves PIR alone at schedule-in, as Xen's
     source reads (candidate problem C1, confirmed by nobody); ``idle_polls`` false makes idle pCPUs need an interrupt;
-    ``assist_while_blocked`` true lets a vCPU that has just blocked pass vmx_intr_assist once more, as Xen's source reads,
+    ``assist_while_blocked`` true lets a vCPU that has just blocked pass vmx_intr_assist once more, as Xen's
+    source reads,
     which loses wake-ups with VT-d posting.
     """
 
@@ -93,11 +94,13 @@ class Bound(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Expect(msgspec.Struct, forbid_unknown_fields=True):
-    """``[expect]``: what makes the scenario a test. ``exits_per_interrupt`` is by mechanism."""
+    """``[expect]``: what makes the scenario a test. Both counts are by mechanism; the second is of
+    interrupts that found the guest running."""
 
     laws: str = "all"
     lost: int = 0
     exits_per_interrupt: dict[str, Bound] = {}
+    exits_when_running: dict[str, Bound] = {}
 
 
 class Scenario(msgspec.Struct, forbid_unknown_fields=True):
@@ -115,5 +118,6 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
 
 
 TABLES: dict[str, Any] = {
-    "": Scenario, "host": Host, "vm": Vm, "device": Device, "move": Move, "run": Run, "switches": Switches, "expect": Expect,
+    "": Scenario, "host": Host, "vm": Vm, "device": Device, "move": Move, "run": Run,
+    "switches": Switches, "expect": Expect,
 }  # fmt: skip

@@ -251,7 +251,8 @@ class Guests(Hypervisor):
     def acknowledge_port(self, pcpu: Pcpu, vcpu: Vcpu, d: i64) -> None:
         """The channel's chip acknowledges: clears pending; a PIRQ of an HVM guest then needs an EOI hypercall.
 
-        Xen always says that it needs one, and an HVM guest cannot use the shared bitmap. Cites: Xen physdev.c irq_status_query
+        Xen always says that it needs one, and an HVM guest cannot use the shared bitmap.
+        Cites: Xen physdev.c irq_status_query
         """
         port: i64 = vcpu.arg[d]
         guest_clear_pending(vcpu.domain.shared, port)

@@ -93,7 +93,10 @@ class Hypervisor(Scheduling):
         self.mark_events(here, domain, vcpu)
 
     def mark_events(self, here: Pcpu, domain: Domain, vcpu: Vcpu) -> None:
-        """Mark events pending; assert the callback of an HVM guest, kick a PV one. Cites: Xen domain.c vcpu_mark_events_pending"""
+        """Mark events pending; assert the callback of an HVM guest, kick a PV one.
+
+        Cites: Xen domain.c vcpu_mark_events_pending
+        """
         already: i64 = 0
         if mark_events_pending(vcpu.cpu.info):
             already = 1
@@ -106,7 +109,10 @@ class Hypervisor(Scheduling):
             self.assert_callback(here, vcpu)
 
     def assert_callback(self, here: Pcpu, vcpu: Vcpu) -> None:
-        """hvm_assert_evtchn_irq: from interrupt context it is left to a tasklet. Cites: Xen hvm/irq.c hvm_assert_evtchn_irq"""
+        """hvm_assert_evtchn_irq: from interrupt context it is left to a tasklet.
+
+        Cites: Xen hvm/irq.c hvm_assert_evtchn_irq
+        """
         way: i64 = assert_callback(here.in_irq, vcpu.cpu.callback_style, 1, vcpu.index)
         if way == ASSERT_TASKLET:
             here.tasklets.append(vcpu.number)
@@ -188,7 +194,10 @@ class Hypervisor(Scheduling):
         self.row(Kind.MSI_ROUTE, irq.pcpu, source.vcpu, source.index, irq.vector)
 
     def walk_blocked(self, pcpu: Pcpu) -> None:
-        """The wakeup vector: unblock every vCPU on this pCPU's list whose ON is set. Cites: Xen vmx.c pi_wakeup_interrupt"""
+        """The wakeup vector: unblock every vCPU on this pCPU's list whose ON is set.
+
+        Cites: Xen vmx.c pi_wakeup_interrupt
+        """
         self.charge(pcpu, Cost.WAKELIST)
         for number in list(pcpu.blocked_list):
             vcpu: Vcpu = self.vcpus[number]
@@ -233,7 +242,10 @@ class Hypervisor(Scheduling):
                 self.dirq_assist(pcpu, self.irqs[i])
 
     def dirq_assist(self, pcpu: Pcpu, irq: Irq) -> None:
-        """hvm_dirq_assist: a PIRQ on an event channel is raised, a guest MSI is delivered. Cites: Xen dpci.c hvm_dirq_assist"""
+        """hvm_dirq_assist: a PIRQ on an event channel is raised, a guest MSI is delivered.
+
+        Cites: Xen dpci.c hvm_dirq_assist
+        """
         source: Source = self.sources[irq.source]
         vcpu: Vcpu = self.vcpus[source.vcpu]
         turn: i64 = dpci_begin(irq.dpci)
@@ -265,7 +277,7 @@ class Hypervisor(Scheduling):
         self.program_timer(pcpu)
 
     def guest_timer(self, pcpu: Pcpu, vcpu: Vcpu) -> None:
-        """A guest's timer has expired: an event on VIRQ_TIMER's port, or one more pending tick of its emulated APIC timer.
+        """A guest's timer has expired: an event on VIRQ_TIMER's port, or a pending tick of its APIC timer.
 
         A VIRQ is raised with interrupts disabled, so an HVM guest's callback is left to a tasklet.
         """

@@ -1,4 +1,7 @@
-"""Citations: keys of ``src/exitless/study/cites.toml`` turned into what a reader can look up. The table is installed with the package."""
+"""Citations: keys of ``src/exitless/study/cites.toml`` turned into what a reader can look up.
+
+The table is installed with the package.
+"""
 
 import tomllib
 from functools import cache

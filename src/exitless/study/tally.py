@@ -45,7 +45,8 @@ class Tally(Sink):
     """Totals of one record.
 
     Shapes: ``exits`` by reason; ``cause`` by source times 96 plus reason (source 63: nobody's); ``owner_ps`` by pCPU
-    times 4 plus owner; ``injected``, ``windows``, ``delivered``, ``eoi``, ``eoi_exits``, ``rvi_written``, ``host_irqs`` by vector;
+    times 4 plus owner; ``injected``, ``windows``, ``delivered``, ``eoi``, ``eoi_exits``, ``rvi_written``,
+    ``host_irqs`` by vector;
     ``calls`` by hypercall number; ``runstates`` by old times 4 plus new; ``held_ps`` the longest wait of a host vector
     while a guest ran on its pCPU, by vector. Units: ps.
     """
@@ -229,7 +230,7 @@ class Tally(Sink):
         wait.since = -1
 
     def exit(self, t: i64, pcpu: i64, vcpu: i64, reason: i64, argument: i64) -> None:
-        """A guest exits: for an external interrupt the vector names the cause, else what the guest was handling does."""
+        """A guest exits: for an external interrupt its vector names the cause, else what was being handled does."""
         r: i64 = reason
         if r >= REASONS or r < 0:
             r = REASONS - 1

@@ -46,7 +46,7 @@ class Facts:
 
 
 class Times:
-    """A sample of times in ps; ``queued`` is the part of all of them that waited for a pCPU, ``handled`` that before such a wait.
+    """A sample of times in ps: ``queued`` of their sum were waits for a pCPU, ``handled`` came before such waits.
 
     ``at`` gives a nearest-rank percentile in whole ns, 0 for an empty sample.
     """

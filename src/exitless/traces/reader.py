@@ -64,7 +64,7 @@ class Reader:
         self.duration_ps = 0
         self.lost_events = 0
         self.lost_intervals = 0
-        self.problems: list[str] = []
+        self.problems: list[str] = [source.problem] if source.problem else []
         self.notes: list[str] = []
         self.done = 0
         self.size = 0
@@ -129,10 +129,7 @@ def open_reader(path: str, clock_hz: int = 0) -> Reader:
         for reader in known:
             if reader.recognises(source.head):
                 source.settle()
-                made = reader(source, clock_hz if reader.wants_clock else 0)
-                if source.problem:
-                    made.problem(source.problem)
-                return made
+                return reader(source, clock_hz if reader.wants_clock else 0)
         raise TraceError(
             f"{source.name}: no reader knows this; it starts at offset 0 with {_looks_like(source.head)}, "
             f"expected {' or '.join(reader.what for reader in known)}"

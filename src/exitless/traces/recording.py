@@ -14,7 +14,7 @@ class Maker:
     """Puts rows into a record and adds what follows from them: who owns a pCPU, and that a vCPU has moved.
 
     Shapes: ``on`` is the pCPU each vCPU ran on last, ``injected`` the vector in its entry-injection field (-1: none),
-    ``enters`` the vCPUs that run by VM entry.
+    ``enters`` the vCPUs that run by VM entry; ``unsure`` the rows that gave a pCPU to a vCPU not known to do so.
     """
 
     def __init__(self, reader: Reader) -> None:
@@ -24,23 +24,26 @@ class Maker:
         self.on: dict[int, int] = {}
         self.injected: dict[int, int] = {}
         self.enters: set[int] = set()
+        self.unsure: dict[int, list[int]] = {}
         self.exits: set[int] = set()
 
-    def owns(self, time: int, pcpu: int, owner: int, why: int) -> None:
-        """Record that another owner runs on a pCPU, if it is another."""
-        if self.owner.get(pcpu) != owner:
-            self.owner[pcpu] = owner
-            self.record.add(time, Kind.CPU_OWNER, pcpu, -1, owner, why)
+    def owns(self, time: int, pcpu: int, owner: int, why: int) -> bool:
+        """Record that another owner runs on a pCPU, if it is another; tells whether it is."""
+        if self.owner.get(pcpu) == owner:
+            return False
+        self.owner[pcpu] = owner
+        self.record.add(time, Kind.CPU_OWNER, pcpu, -1, owner, why)
+        return True
 
     def row(self, row: Row) -> None:
         """Add one row with what follows from it."""
         time, kind, pcpu, vcpu, a, b = row
         if kind == Kind.VM_ENTRY:
-            self.enters.add(vcpu)
+            self.runs_by_entry(pcpu, vcpu)
             a = self.injected.pop(vcpu, -1) if a < 0 else a
         elif kind == Kind.VM_EXIT:
             self.exits.add(a)
-            self.enters.add(vcpu)
+            self.runs_by_entry(pcpu, vcpu)
         elif kind == Kind.IRQ_INJECT:
             self.injected[vcpu] = a
         elif kind == Kind.RUNSTATE and b == RunState.RUNNING:
@@ -67,8 +70,19 @@ class Maker:
             self.record.add(time, Kind.VCPU_MOVE, pcpu, vcpu, before, pcpu)
         if self.reader.vcpus[vcpu].dom0:
             self.owns(time, pcpu, Owner.DOM0, 0)
-        else:
-            self.owns(time, pcpu, Owner.XEN if vcpu in self.enters else Owner.GUEST, 0)
+        elif vcpu in self.enters:
+            self.owns(time, pcpu, Owner.XEN, 0)
+        elif self.owns(time, pcpu, Owner.GUEST, 0):
+            self.unsure.setdefault(vcpu, []).append(len(self.record) - 1)
+
+    def runs_by_entry(self, pcpu: int, vcpu: int) -> None:
+        """A vCPU proves to run by VM entry: what it got before belonged to the hypervisor until its first entry."""
+        if vcpu in self.enters:
+            return
+        self.enters.add(vcpu)
+        for n in self.unsure.pop(vcpu, []):
+            self.record.a[n] = Owner.XEN
+            self.owner[pcpu] = Owner.XEN
 
     def sort_vcpus(self) -> list[int]:
         """Number the vCPUs by machine and number in place of the order they were met in; returns the old places."""

@@ -14,7 +14,7 @@ from exitless.vocab.kinds import Kind
 if TYPE_CHECKING:
     from exitless.traces.xentrace import Xentrace
 
-CHUNK: Final = 65536
+CHUNK: Final = 16384
 # The longest record is 10 words; an exit looks at the two words after it.
 SPARE: Final = 16
 MOST_KINDS: Final = 65_536
@@ -112,11 +112,11 @@ class Shared:
         """Say what a person must know about these records."""
         if self.unowned:
             yield (
-                f"{self.unowned} exits and entries have no vCPU, since no scheduler record says who ran; they are "
+                f"exits and entries without a vCPU, since no scheduler record says who ran: {self.unowned}; they are "
                 "paired on their pCPU, so their times may hold those of other vCPUs"
             )
         if self.backwards:
-            yield f"{self.backwards} time stamps went backwards on their pCPU and were taken as the one before"
+            yield f"time stamps that went backwards on their pCPU and were taken as the one before: {self.backwards}"
 
 
 class Window:

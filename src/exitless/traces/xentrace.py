@@ -68,6 +68,7 @@ class Xentrace(Reader):
         self.size = source.size
         self.windows: dict[int, tuple[array[int], array[int]]] = {}
         self.shared = Shared(self)
+        self.vcpus = self.shared.vcpus
         self._scan()
         self.pcpus = max(self.windows, default=-1) + 1
 
@@ -134,7 +135,6 @@ class Xentrace(Reader):
         self.kinds = {f"0x{event:08x}": count for event, count in sorted(counts.items())}
         self.names = {f"0x{event:08x}": event_name(event) for event in counts if event_name(event)}
         self.duration_ps = max(last_ps, default=0)
-        self.vcpus = self.shared.vcpus
         for sentence in self.shared.sentences():
             self.notes.append(sentence)
 

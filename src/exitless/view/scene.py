@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from exitless.record.block import Event, Header, Record
-from exitless.study.journeys import Journey, choose, of_source, of_vectors
+from exitless.study.journeys import Journey, Step, choose, of_source, of_vectors
 from exitless.study.spans import Phase, Spans, of_rows, rows
 from exitless.view.words import Card, cards, source_name, vcpu_name
 from exitless.vocab.kinds import Kind, Owner
@@ -67,6 +67,23 @@ def window(record: Record, first_ps: int | None, last_ps: int | None) -> tuple[i
     low = min(times[:4096], default=0) if first_ps is None else first_ps
     high = max(times[-4096:], default=low) if last_ps is None else last_ps
     return low, max(high, low + 1)
+
+
+def part(record: Record, budget: int, source: str | None = None, nth: int | None = None) -> tuple[int, int]:
+    """Return the ends of a window of at most ``budget`` rows: about the asked interrupt, else from a fifth on."""
+    if len(record) <= budget and nth is None:
+        return window(record, None, None)
+    middle = len(record) // 5 + budget // 2
+    if nth is not None:
+        for number in sources_of(record.header, source):
+            found = (n for n in range(len(record)) if record.where[n] & 65535 == Kind.SOURCE_ASSERT)
+            place = next((n for n in found if record.a[n] == number and record.b[n] == nth), -1)
+            if place >= 0:
+                middle = place
+                break
+    first = max(0, min(middle - budget // 2, len(record) - budget))
+    last = min(len(record), first + budget) - 1
+    return (record.time[first], record.time[last]) if record else (0, 1)
 
 
 def scene(
@@ -223,9 +240,9 @@ def _port_source(header: Header, vcpu: int, port: int) -> str:
     return ""
 
 
-def place_of(scene: Scene, step: tuple[int, ...] | Event) -> int:
-    """Return the lane on which a row happens, -1 for none of those shown; rows are ``time, kind, pcpu, vcpu, a, b``."""
-    _, kind, pcpu, vcpu, a, _ = step[:6]
+def place_of(scene: Scene, step: Step) -> int:
+    """Return the lane on which a step happens, -1 for none of those shown."""
+    kind, pcpu, vcpu, a = step.kind, step.pcpu, step.vcpu, step.a
     wanted: list[tuple[str, int, int]] = []
     if kind in (Kind.SOURCE_ASSERT, Kind.SOURCE_MERGE):
         wanted.append(("device", a, -1))

@@ -227,7 +227,7 @@ def _irte(plot: _Plot, lane: Lane) -> Row | None:
 
 def _pid(plot: _Plot, lane: Lane) -> Row | None:
     row = plot.row(lane)
-    left, inside, right = plot.signs.box
+    left, inside, right = list(plot.signs.box)
     for s in plot.scene.spans.on.get(lane.number, []):
         if s.end < plot.scene.first_ps or s.start > plot.scene.last_ps:
             continue
@@ -243,7 +243,7 @@ def _pid(plot: _Plot, lane: Lane) -> Row | None:
 def _vcpu(plot: _Plot, lane: Lane) -> Row | None:
     found = [s for s in plot.scene.spans.states.get(lane.number, []) if s.state < State.OFFLINE]
     shown = [s for s in found if s.end > plot.scene.first_ps and s.start < plot.scene.last_ps]
-    if lane.detail == "dom0" and len(shown) < 2 and all(s.state == State.BLOCKED for s in shown):
+    if lane.detail == "dom0" and len(shown) < 2:
         return None
     row = plot.row(lane)
     running = plot.signs.owners[Owner.DOM0 if lane.detail == "dom0" else Owner.GUEST]
@@ -373,7 +373,7 @@ def steps(scene: Scene, width: int, signs: Signs = UNICODE) -> list[Text]:
     line = f"{headline(scene.header, journey)}: {begins} {latency}; exits of its own {n}, of others meanwhile {m}"
     out = [Text(piece.replace("µs", signs.micro), "bold") for piece in _wrapped(line, width)]
     found = scene.cards()
-    rows = []
+    rows = [("", f"{signs.micro}{f' +{base // PS_PER_MS} ms' if base else ''}", "step", "", "since", "charged")]
     before = found[0].time
     for number, card in enumerate(found, 1):
         since = f"+{show_short(card.time - before)}" if number > 1 else ""

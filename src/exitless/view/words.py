@@ -160,7 +160,7 @@ def _local_apic(header: Header, s: Step, host: str) -> Words | None:
         return Words(
             "PIR into VIRR", f"RVI 0x{s.b:02x}, no exit",
             f"The vector that arrived, 0x{s.a:02x}, is the notification vector in the VMCS, so the CPU does not exit. "
-            f"It clears ON, gives its own local APIC the EOI, moves all of PIR into VIRR and raises RVI to 0x{s.b:02x}.",
+            f"It clears ON, gives its local APIC the EOI, moves all of PIR into VIRR and raises RVI to 0x{s.b:02x}.",
             "SDM posted.processing",
         )  # fmt: skip
     if s.kind == Kind.PIR_SYNC:

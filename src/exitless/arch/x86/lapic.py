@@ -77,7 +77,10 @@ def accept(lapic: LocalApic, vector: i64, level: i64) -> i64:
 
 
 def deliverable(lapic: LocalApic) -> i64:
-    """Ask which vector the core would get now. Returns: it, or -1 when none is above the PPR. Cites: SDM apic.priority"""
+    """Ask which vector the core would get now. Returns: it, or -1 when none is above the PPR.
+
+    Cites: SDM apic.priority
+    """
     vector: i64 = highest_bit(lapic.irr, 0, PACKED)
     if vector == 0 or vector >> 4 <= processor_priority(lapic) >> 4:
         return -1

@@ -53,7 +53,10 @@ def set_irq(vcpu: VirtualCpu, delivery: Delivery, vector: i64, level: i64) -> i6
 
 
 def what_is_pending(vcpu: VirtualCpu, delivery: Delivery, out: Assist) -> i64:
-    """Ask for the most urgent source; merges PIR into VIRR whatever the answer. Fills ``out.source``, ``out.vector``."""
+    """Ask for the most urgent source; merges PIR into VIRR whatever the answer.
+
+    Changes: PIR, VIRR; ``out.source`` and ``out.vector`` say what was found
+    """
     if vcpu.pid.on != 0:
         out.synced = 1
     lapic: i64 = delivery.pending(vcpu)

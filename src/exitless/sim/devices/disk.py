@@ -1,4 +1,7 @@
-"""A SAS controller with one MSI-X vector a queue: requests are in flight, complete, and interrupt once for what is done."""
+"""A SAS controller with one MSI-X vector a queue.
+
+Requests are in flight, complete, and interrupt once for what is done.
+"""
 
 from mypy_extensions import i64
 

@@ -1,0 +1,191 @@
+"""One page that holds everything it shows: several mechanisms' records of the same time, drawn by its own script."""
+
+import json
+from importlib import resources
+from typing import Any
+
+from exitless.record.block import Record
+from exitless.study.journeys import Journey, choose, of_source, of_vectors
+from exitless.study.spans import rows
+from exitless.view.scene import Scene, part, place_of, scene, sources_of
+from exitless.view.timeline import reason_class
+from exitless.view.words import CITES, Card, cards, headline, host_name, reason_name
+from exitless.vocab.kinds import Kind
+from exitless.vocab.table import BY_KIND
+
+ROWS = 60_000
+JOURNEYS = 1_500
+
+
+def asset(name: str) -> str:
+    """Return a file of the page."""
+    return (resources.files("exitless.view") / "web" / name).read_text("utf-8")
+
+
+def page(
+    records: list[Record], first_ps: int | None = None, last_ps: int | None = None, source: str | None = None,
+    nth: int | None = None, budget: int = ROWS,
+) -> str:  # fmt: skip
+    """Return the page as text. The records share one window; without one, as much is held as ``budget`` rows allow."""
+    first_ps, last_ps = _window(records, first_ps, last_ps, source, nth, budget // max(1, len(records)))
+    scenes = [scene(record, first_ps, last_ps, source, nth) for record in records]
+    document = {
+        "records": [_record(s, record) for s, record in zip(scenes, records, strict=True)],
+        "kinds": {n: [row.name, row.a, row.b, row.says] for n, row in BY_KIND.items()},
+    }
+    names = [r.header.mechanism for r in records if r.header.mechanism]
+    title = " · ".join([records[0].header.scenario or records[0].header.title or "record", *names[:3], "Exitless"])
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    out = asset("page.html")
+    parts = {"title": title, "css": asset("page.css"), "draw": asset("draw.js"), "script": asset("page.js")}
+    for key, value in parts.items():
+        out = out.replace("{{" + key + "}}", _escaped(value) if key == "title" else value)
+    return out.replace("{{data}}", text)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _window(
+    records: list[Record], first: int | None, last: int | None, source: str | None, nth: int | None, budget: int
+) -> tuple[int, int]:
+    """Return the window that all records share, no more than ``budget`` rows of any."""
+    if first is None and last is None:
+        parts = [part(record, budget, source, nth) for record in records]
+        low, high = max(p[0] for p in parts), min(p[1] for p in parts)
+        return (low, high) if low < high else parts[0]
+    low = first if first is not None else 0
+    high = last if last is not None else max(max(r.time[-4096:], default=0) for r in records)
+    for record in records:
+        inside = [t for t in record.time if low <= t <= high]
+        if len(inside) > budget:
+            high = min(high, sorted(inside)[budget - 1])
+    return low, high
+
+
+class _Texts:
+    """Each text once, by number."""
+
+    def __init__(self) -> None:
+        self.all: list[str] = []
+        self.place: dict[str, int] = {}
+
+    def __call__(self, text: str) -> int:
+        if text not in self.place:
+            self.place[text] = len(self.all)
+            self.all.append(text)
+        return self.place[text]
+
+
+def _record(s: Scene, record: Record) -> dict[str, Any]:
+    """Return one record's part of the page's data; times are ps after the window's begin."""
+    h, low, high = s.header, s.first_ps, s.last_ps
+    spans = s.spans
+    texts = _Texts()
+    found = _journeys(s, record)
+    chosen = s.journey
+    merged = {(e.a, e.b) for e in s.events if e.kind == Kind.SOURCE_MERGE}
+    total: dict[int, int] = {}
+    for n, where in enumerate(record.where):
+        if where & 65535 == Kind.VM_EXIT:
+            total[record.a[n]] = total.get(record.a[n], 0) + 1
+    reasons = {e.reason for e in spans.exits} | set(total)
+    reasons |= {x.reason for spans_ in spans.owners.values() for x in spans_ if x.reason >= 0}
+    return {
+        "name": h.mechanism or h.title or "record", "scenario": h.scenario, "title": h.title, "origin": h.origin,
+        "seed": h.seed, "length": h.length_ps, "clock": h.clock_hz, "low": low, "span": high - low,
+        "rows": len(s.events), "total": s.rows_total, "missing": s.missing(), "host": host_name(h),
+        "vcpus": h.vcpus, "sources": h.sources, "lanes": [list(lane) for lane in s.lanes],
+        "owners": {p: _flat(x, low, high) for p, x in spans.owners.items()},
+        "states": {v: _flat(x, low, high) for v, x in spans.states.items()},
+        "exits": _flat(spans.exits, low, high),
+        "vectors": {f"{v}:{n}": _flat(x, low, high) for (v, n), x in spans.vectors.items()},
+        "ports": {f"{v}:{n}": _flat(x, low, high) for (v, n), x in spans.ports.items()},
+        "on": {v: _flat(x, low, high) for v, x in spans.on.items()},
+        "processing": _flat(spans.processing, low, high),
+        "asserts": [
+            x for e in s.events if e.kind == Kind.SOURCE_ASSERT
+            for x in (e.time_ps - low, e.a, e.b, int((e.a, e.b) in merged))
+        ],
+        "routes": [x for e in s.events if e.kind == Kind.MSI_ROUTE for x in (e.time_ps - low, e.a, e.b, e.pcpu, e.vcpu)],
+        "reasons": {r: [reason_name(h, r), reason_class(r), total.get(r, 0)] for r in sorted(reasons)},
+        "costs": [[n, o] for n, o in zip(h.costs, h.cost_origins, strict=False)],
+        "journeys": [_journey(s, j, texts, low) for j in found], "texts": texts.all,
+        "chosen": next((n for n, j in enumerate(found) if _same(j, chosen)), -1),
+    }  # fmt: skip
+
+
+def _same(journey: Journey, other: Journey | None) -> bool:
+    if other is None:
+        return False
+    return (journey.source, journey.serial, journey.start) == (other.source, other.serial, other.start)
+
+
+def _flat(found: list[Any], low: int, high: int) -> list[int]:
+    """Return spans that touch the window as one list of numbers, cut at the window."""
+    out: list[int] = []
+    for span in found:
+        if span.end >= low and span.start <= high:
+            out += [max(span.start, low) - low, min(span.end, high) - low, *(int(x) for x in span[2:])]
+    return out
+
+
+def _journeys(s: Scene, record: Record) -> list[Journey]:
+    """Return the interrupts of every source in the window, those of the chosen one first, and no endless number."""
+    found = list(s.journeys)
+    have = {j.source for j in found}
+    if any(source >= 0 for source in have):
+        events = rows(record, s.first_ps, s.last_ps)
+        asserted = {e.a for e in s.events if e.kind == Kind.SOURCE_ASSERT}
+        for source in sources_of(s.header, None):
+            if source in asserted and source not in have:
+                found += of_source(events, s.header, source)
+    elif not found:
+        found = of_vectors(s.events, s.header)
+    if len(found) > JOURNEYS:
+        kept = found[: JOURNEYS - 1]
+        if s.journey is not None and s.journey not in kept:
+            kept.append(s.journey)
+        found = kept
+    return [j for j in found if j.start >= s.first_ps]
+
+
+def _journey(s: Scene, j: Journey, texts: _Texts, low: int) -> list[Any]:
+    """Return one interrupt: who, which cards, and where its exits are."""
+    shown = cards(s.header, j)
+    handled = -1
+    if j.handled >= 0:
+        moment = j.steps[j.handled]
+        handled = next(n for n, card in enumerate(shown) if moment in card.rows)
+    pcpus = sorted({step.pcpu for step in j.steps if step.pcpu >= 0})
+    return [
+        j.source, j.serial, j.vcpu, j.vector, handled, int(j.merged), [t - low for t in j.exits],
+        [t - low for t in j.touching], texts(headline(s.header, j)), pcpus, [_card(s, c, texts, low) for c in shown],
+        j.latency,
+    ]  # fmt: skip
+
+
+def _card(s: Scene, card: Card, texts: _Texts, low: int) -> list[Any]:
+    """Return one step: time, lane, texts, charges, rows."""
+    w = card.words
+    charges = [[s.header.costs.index(c.name), c.ps] for row in card.rows for c in row.charges]
+    return [
+        card.time - low, place_of(s, card.rows[0]), texts(w.title), texts(w.detail), texts(w.sentence),
+        texts(CITES.get(w.cites, "")), charges, [[r.kind, r.pcpu, r.vcpu, r.a, r.b] for r in card.rows],
+    ]  # fmt: skip
+
+
+def pick(records: list[Record], source: str | None) -> int | None:
+    """Return the serial of an interrupt worth a look that every record holds, None when there is none."""
+    for number in sources_of(records[0].header, source)[:1]:
+        parts = [rows(r, *part(r, ROWS // len(records), source)) for r in records]
+        ways = [of_source(p, r.header, number) for p, r in zip(parts, records, strict=True)]
+        common = set.intersection(*[{j.serial for j in way if j.handled >= 0} for way in ways])
+        for way in ways:
+            touched = [j for j in way if j.serial in common and j.touching]
+            if touched:
+                return touched[0].serial
+        kept = [j for j in ways[-1] if j.serial in common]
+        return kept[choose(kept)].serial if kept else None
+    return None

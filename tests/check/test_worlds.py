@@ -1,0 +1,198 @@
+"""The worlds of the checker: how large they are, that they hold, and that every wrong order is found at once."""
+
+import pytest
+
+from exitless.check.catalog import entries, make
+from exitless.check.explore import Search, explore
+from exitless.check.path import counterexample, path_to
+from exitless.check.property import Law, law_name
+from tests.naive import worlds as naive
+
+LIMIT = 200_000
+
+# World: states, edges, states at rest, steps to the farthest. Any change of meaning shows here.
+SIZES = {
+    "post-order": (18, 20, 3, 7),
+    "consume-order": (18, 20, 3, 7),
+    "post-while-blocking": (41_356, 95_332, 30, 55),
+}
+
+# World, mutation: the law that breaks and the fewest steps to it.
+BREAKS = {
+    ("post-order", "pir-after-on"): (Law.LEFT_BEHIND, 5),
+    ("consume-order", "scan-before-clear"): (Law.LEFT_BEHIND, 5),
+    ("post-while-blocking", "check-before-nv"): (Law.LOST, 9),
+    ("post-while-blocking", "list-after-nv"): (Law.LOST, 9),
+    ("post-while-blocking", "no-self-check"): (Law.LOST, 7),
+    ("post-while-blocking", "pir-after-on"): (Law.DELAYED, 3),
+    ("post-while-blocking", "scan-before-clear"): (Law.DELAYED, 7),
+    ("post-while-blocking", "notification-handler-does-nothing"): (Law.DELAYED, 22),
+    ("post-while-blocking", "wakeup-raises-no-softirq"): (Law.DELAYED, 21),
+    ("post-while-blocking", "softirq-only-if-found"): (Law.DELAYED, 25),
+    ("post-while-blocking", "wakeup-clears-on"): (Law.DELAYED, 21),
+    ("post-while-blocking", "suppress-while-blocked"): (Law.LOST, 9),
+    ("post-while-blocking", "sn-left-set"): (Law.LOST, 9),
+    ("post-while-blocking", "never-listed"): (Law.UNREACHABLE_SLEEPER, 6),
+    ("post-while-blocking", "rvi-not-written"): (Law.STATUS_LAGS, 13),
+    ("post-while-blocking", "pir-wiped"): (Law.REQUEST_VANISHED, 5),
+    ("post-while-blocking", "nv-not-restored"): (Law.WRONG_VECTOR_IN_GUEST, 13),
+    ("post-while-blocking", "pir-kept"): (Law.DELAYED, 7),
+}
+
+# A law that is never the first to break is shown to break with the others left aside.
+ALONE = {
+    Law.DELIVERED_TWICE: "pir-kept",
+    Law.SUPPRESSED_WHILE_RUNNING: "sn-left-set",
+    Law.LOST: "pir-after-on",
+}
+
+
+@pytest.fixture(scope="module")
+def blocking() -> Search:
+    """post-while-blocking, explored once."""
+    return explore(make("post-while-blocking", ""), LIMIT)
+
+
+@pytest.mark.parametrize("name", list(SIZES))
+def test_every_world_holds_and_has_its_exact_size(name: str) -> None:
+    search = explore(make(name, ""), LIMIT)
+    assert search.law == Law.NONE, f"{law_name(search.law)}: {[t.says for t in counterexample(search).steps]}"
+    assert (len(search.keys), search.edges, search.quiet, search.longest()) == SIZES[name]
+
+
+@pytest.mark.parametrize("name", list(SIZES))
+def test_in_every_world_the_interesting_things_do_happen(name: str) -> None:
+    """A world in which nothing happens breaks no law: "sometimes" is what it cannot pass."""
+    search = explore(make(name, ""), LIMIT)
+    assert search.world.wanted != 0 and search.missing() == 0
+
+
+def test_the_tables_above_name_every_world_and_mutation() -> None:
+    assert {entry.name for entry in entries()} == set(SIZES)
+    assert {(entry.name, m) for entry in entries() for m in entry.mutation_names()} == set(BREAKS)
+
+
+@pytest.mark.parametrize(("name", "mutation"), list(BREAKS))
+def test_every_mutation_breaks_its_law_in_the_fewest_steps(name: str, mutation: str) -> None:
+    search = explore(make(name, mutation), LIMIT)
+    law, steps = BREAKS[name, mutation]
+    assert (law_name(search.law), len(counterexample(search).steps)) == (law_name(law), steps)
+
+
+@pytest.mark.parametrize(("name", "mutation"), [("post-order", "pir-after-on"), ("consume-order", "scan-before-clear")])
+def test_the_two_minimal_orders_break_in_at_most_six_steps(name: str, mutation: str) -> None:
+    """Post order and consume order, wrong: PIR holds a vector, ON is 0 or nobody is told, and nothing is under way."""
+    path = counterexample(explore(make(name, mutation), LIMIT))
+    end = dict(path.last)
+    assert len(path.steps) <= 6
+    assert end["PIR"] != "{}" and end["ON"] == "0" and end["under way"] == "nothing"
+
+
+@pytest.mark.parametrize(("law", "mutation"), list(ALONE.items()))
+def test_laws_that_never_break_first_do_break(law: int, mutation: str) -> None:
+    search = Search(make("post-while-blocking", mutation), LIMIT)
+    search.ignored = sum(1 << other for other in search.world.laws if other != law)
+    while search.advance(1000):
+        pass
+    assert search.law == law
+
+
+def test_every_law_of_a_world_is_broken_by_some_mutation_except_that_runs_end() -> None:
+    broken = {law for law, _ in BREAKS.values()} | set(ALONE)
+    for name in SIZES:
+        world = make(name, "")
+        kept = set(world.laws) - broken - {Law.ENDLESS}
+        if name != "post-while-blocking":
+            kept -= {Law.REQUEST_VANISHED}
+        assert not kept, f"{name}: nothing breaks {[law_name(law) for law in kept]}"
+
+
+def test_the_lost_wakeup_ends_with_a_vector_in_pir_and_a_sleeping_vcpu() -> None:
+    """The last question before NV: the notification goes to the other vCPU, and the sleeper is told nothing more."""
+    path = counterexample(explore(make("post-while-blocking", "check-before-nv"), LIMIT))
+    end = dict(path.last)
+    assert (end["PIR"], end["ON"], end["vCPU"], end["NV"]) == ("{0x41}", "1", "asleep", "wake-up")
+    assert path.steps[-1].who == "notification" and "another vCPU" in path.steps[-1].says
+
+
+def test_after_the_lost_wakeup_later_posts_send_nothing() -> None:
+    """ON stays 1, so no post notifies, and the wake-up vector is never sent."""
+    search = explore(make("post-while-blocking", "check-before-nv"), LIMIT)
+    world = search.world
+    world.load(search.keys[search.found])
+    assert world.move(world.agents.index("VT-d")) != 0
+    end = dict(world.fields())
+    assert (end["PIR"], end["under way"], end["vCPU"]) == ("{0x41, 0x51}", "nothing", "asleep")
+
+
+def test_a_notification_taken_by_another_vcpu_leaves_the_descriptor_alone(blocking: Search) -> None:
+    """Wrong CPU: it clears that vCPU's ON and takes that vCPU's PIR; ON and PIR of the one meant stay."""
+    seen = 0
+    for number in range(0, len(blocking.keys), 7):
+        world = blocking.world
+        world.load(blocking.keys[number])
+        before = dict(world.fields())
+        if before["pCPU 0 runs"] == "another vCPU" and world.move(world.agents.index("notification")) != 0:
+            after = dict(world.fields())
+            assert [after[f] for f in ("PIR", "ON", "VIRR", "vCPU")] == [
+                before[f] for f in ("PIR", "ON", "VIRR", "vCPU")
+            ]
+            seen += 1
+    assert seen > 0
+
+
+def test_the_list_may_come_after_nv_if_the_last_question_comes_after_both() -> None:
+    """A wake-up vector that finds an empty list is harmless then: the question that follows sees ON."""
+    search = explore(make("post-while-blocking", "list-between"), LIMIT)
+    assert (search.law, search.missing()) == (Law.NONE, 0)
+
+
+@pytest.mark.parametrize("vectors", [(naive.LOW, naive.LOW), (naive.LOW, naive.HIGH)])
+def test_a_naive_model_finds_as_many_states_in_the_smallest_worlds(vectors: tuple[int, int]) -> None:
+    name = "post-order" if vectors[0] == vectors[1] else "consume-order"
+    search = explore(make(name, ""), LIMIT)
+    states, edges, ends = naive.count(naive.Tiny(vectors), naive.TINY)
+    assert (len(search.keys), search.edges) == (states, edges)
+    assert all(not end.pir for end in ends)
+
+
+@pytest.mark.parametrize(
+    ("name", "mutation", "options"),
+    [("post-order", "pir-after-on", {"split": True}), ("consume-order", "scan-before-clear", {"scan_first": True})],
+)
+def test_the_naive_model_loses_the_same_posts(name: str, mutation: str, options: dict[str, bool]) -> None:
+    posts = (naive.LOW, naive.LOW if name == "post-order" else naive.HIGH)
+    states, edges, ends = naive.count(naive.Tiny(posts, **options), naive.TINY)
+    search = Search(make(name, mutation), LIMIT)
+    search.ignored = 1 << Law.LEFT_BEHIND
+    while search.advance(1000):
+        pass
+    assert (len(search.keys), search.edges) == (states, edges)
+    assert any(end.pir for end in ends)
+
+
+def test_a_naive_model_of_blocking_finds_as_many_states_and_edges(blocking: Search) -> None:
+    """Written apart, with sets and copies, searched depth first: same states, same edges, nothing owed at its ends."""
+    states, edges, ends = naive.count(naive.Blocking(), naive.BLOCKING)
+    assert (len(blocking.keys), blocking.edges) == (states, edges)
+    assert ends and all(not end.pir and not end.virr and not end.visr for end in ends)
+
+
+@pytest.mark.parametrize("name", list(SIZES))
+def test_a_state_packs_into_62_bits_and_comes_back_whole(name: str) -> None:
+    search = explore(make(name, ""), LIMIT)
+    world = make(name, "")
+    assert max(search.keys) < 1 << 62
+    for key in search.keys[:: max(1, len(search.keys) // 2000)]:
+        world.load(key)
+        assert world.key() == key
+
+
+def test_a_path_is_one_that_the_world_can_take(blocking: Search) -> None:
+    """Each state of a path follows from the one before by one move of one agent."""
+    path = path_to(blocking, len(blocking.keys) - 1)
+    world = make("post-while-blocking", "")
+    world.reset()
+    for taken in path.steps:
+        assert world.move(taken.agent) == taken.rule
+    assert world.fields() == path.last and len(path.steps) == blocking.longest()
