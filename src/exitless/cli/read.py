@@ -94,9 +94,8 @@ def print_head(out: Console, d: dict[str, Any]) -> None:
     else:
         out.print(f"clock: {d['clock']} ({d['clock_origin']})")
     if d["lost"]["intervals"]:
-        out.print(
-            f"lost: {some(d['lost']['events'], 'record')} in {some(d['lost']['intervals'], 'interval')}; no time spans them"
-        )
+        records, intervals = some(d["lost"]["events"], "record"), some(d["lost"]["intervals"], "interval")
+        out.print(f"lost: {records} in {intervals}; no time spans them")
     if d["unread"]:
         many, kinds = sum(d["unread"].values()), len(d["unread"])
         out.print(f"not understood: {some(many, 'record')} of {some(kinds, 'kind')} ({first(d['unread'])})")

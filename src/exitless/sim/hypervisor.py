@@ -258,6 +258,8 @@ class Hypervisor(Scheduling):
                 self.raise_event(pcpu, vcpu.domain, source.port, vcpu)
             else:
                 self.charge(pcpu, Cost.VMSI)
+                if vcpu.cpu.controls.ext_int_exiting == 0:
+                    self.charge(pcpu, Cost.FORWARD)
                 self.request(pcpu, vcpu, source.vector, 0)
         dpci_end(irq.dpci)
 

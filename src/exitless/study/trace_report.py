@@ -94,6 +94,7 @@ class Cpu:
         self.stays = [0, 0, 0, 0]
         self.serving: set[int] = set()
         self.waiting: dict[int, int] = {}
+        self.given: set[int] = set()
         self.accepted: dict[int, int] = {}
 
     def forget(self) -> None:
@@ -106,12 +107,16 @@ class Cpu:
 
 
 class Vector:
-    """One guest vector. ``direct``: it was injected again without an end of interrupt, so none is to be expected."""
+    """One guest vector. ``direct``: it was injected again without an end of interrupt, so none is to be expected.
+
+    ``rechecks`` counts windows armed for a vector that the same exit had already injected: nothing waits for those.
+    """
 
     def __init__(self) -> None:
         self.accepted = 0
         self.injected = 0
         self.windows = 0
+        self.rechecks = 0
         self.eoi = 0
         self.direct = False
         self.latency = Times()
@@ -182,6 +187,7 @@ class TraceReport:
         if cpu.entered >= 0:
             cpu.guest += time - cpu.entered
         cpu.entered, cpu.exited, cpu.code, cpu.queued, cpu.parked = -1, time, code, 0, -1
+        cpu.given.clear()
 
     def _entry(self, time: int, pcpu: int, vcpu: int) -> None:
         cpu = self._cpu(pcpu, vcpu)
@@ -231,9 +237,13 @@ class TraceReport:
             cpu.accepted.setdefault(number, time)
         elif kind == Kind.IRQ_WINDOW:
             vector.windows += 1
-            cpu.waiting.setdefault(number, time)
+            if number in cpu.given:
+                vector.rechecks += 1
+            else:
+                cpu.waiting.setdefault(number, time)
         else:
             vector.injected += 1
+            cpu.given.add(number)
             if number in cpu.waiting:
                 vector.wait.add(time - cpu.waiting.pop(number))
             if number in cpu.accepted:
@@ -324,7 +334,7 @@ class TraceReport:
                 "accepted": v.accepted if self.accepts else None, "injected": v.injected,
                 "eoi": None if not told else 0 if v.direct and not self.eois_told else v.eoi,
                 "latency_ns": sample.as_json(), "latency_from": "accepted" if sample is v.latency else "window armed",
-                "latencies": len(sample.sample), "windows_armed": v.windows, "direct": v.direct,
+                "latencies": len(sample.sample), "windows_armed": v.windows, "windows_rechecked": v.rechecks, "direct": v.direct,
             }  # fmt: skip
         return out
 
