@@ -27,7 +27,10 @@ def test_every_public_rule_cites() -> None:
                 continue  # a method belongs to the shape its class cites
             if not cited(ast.get_docstring(node)):
                 problems.append(f"{name(path)}:{node.lineno} {qualified}")
-    report(problems, "Add a line `Cites: KEY topic` to the docstring, and the key to src/exitless/study/cites.toml if it is new.")
+    report(
+        problems,
+        "Add a line `Cites: KEY topic` to the docstring, and the key to src/exitless/study/cites.toml if it is new.",
+    )
 
 
 def test_every_cited_key_exists() -> None:
@@ -48,7 +51,10 @@ def test_every_key_is_used() -> None:
         key for key in cites() if key not in used and f'"{key}"' not in text and f"Cites: {key}" not in text
     )
     problems = [key for key in unused if not _listed(key, text)]
-    report(problems, "Nothing cites these keys of src/exitless/study/cites.toml: cite them where the rule is, or take the line out.")
+    report(
+        problems,
+        "Nothing cites these keys of src/exitless/study/cites.toml: cite them where the rule is, or take the line out.",
+    )
 
 
 def _listed(key: str, text: str) -> bool:

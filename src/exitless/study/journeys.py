@@ -4,18 +4,15 @@ A recording without device assertions still shows ways: there one begins where i
 virtual APIC. Times are ps.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from exitless.record.block import Event, Header, Record
-from exitless.study.spans import rows
+from exitless.record.block import Event, Header
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
 
 LONGEST_PS: Final = 50_000_000_000
-DISORDER_ROWS: Final = 4096
 
 
 class Charge(NamedTuple):
@@ -73,11 +70,6 @@ class Journey:
         return self.steps[self.handled].time - self.start if self.handled >= 0 else -1
 
 
-def journeys(record: Record, source: int, first_ps: int | None = None, last_ps: int | None = None) -> list[Journey]:
-    """Return the way of every interrupt of a source that was asserted in the window, in order of assertion."""
-    return of_source(rows(record, first_ps, last_ps), record.header, source)
-
-
 def of_source(events: list[Event], header: Header, source: int) -> list[Journey]:
     """Return the ways of a source's interrupts, from rows in the order of their times."""
     way = _Source(header, source, _notifications(events))
@@ -95,11 +87,6 @@ def of_source(events: list[Event], header: Header, source: int) -> list[Journey]
             _charge(events, n, journey, header)
         out.append(journey)
     return out
-
-
-def deliveries(record: Record, first_ps: int | None = None, last_ps: int | None = None) -> list[Journey]:
-    """Return the way of every vector through a guest's virtual APIC, for records that name no source."""
-    return of_vectors(rows(record, first_ps, last_ps), record.header)
 
 
 def of_vectors(events: list[Event], header: Header) -> list[Journey]:
@@ -400,10 +387,3 @@ def choose(found: list[Journey], nth: int | None = None) -> int:
     touched = [n for n in whole if found[n].touching]
     awake = [n for n in whole if all(step.kind != Kind.SCHED_WAKE for step in found[n].steps)]
     return next(iter(touched or awake or whole), -1 if not found else 0)
-
-
-def nearest(found: list[Journey], time_ps: int) -> int:
-    """Return the place of the interrupt that begins at or after a time, else the last; -1 for none."""
-    if not found:
-        return -1
-    return min(bisect_left([j.start for j in found], time_ps), len(found) - 1)

@@ -334,7 +334,8 @@ class TraceReport:
                 "accepted": v.accepted if self.accepts else None, "injected": v.injected,
                 "eoi": None if not told else 0 if v.direct and not self.eois_told else v.eoi,
                 "latency_ns": sample.as_json(), "latency_from": "accepted" if sample is v.latency else "window armed",
-                "latencies": len(sample.sample), "windows_armed": v.windows, "windows_rechecked": v.rechecks, "direct": v.direct,
+                "latencies": len(sample.sample), "windows_armed": v.windows, "windows_rechecked": v.rechecks,
+                "direct": v.direct,
             }  # fmt: skip
         return out
 

@@ -108,7 +108,9 @@ def _record(s: Scene, record: Record) -> dict[str, Any]:
             x for e in s.events if e.kind == Kind.SOURCE_ASSERT
             for x in (e.time_ps - low, e.a, e.b, int((e.a, e.b) in merged))
         ],
-        "routes": [x for e in s.events if e.kind == Kind.MSI_ROUTE for x in (e.time_ps - low, e.a, e.b, e.pcpu, e.vcpu)],
+        "routes": [
+            x for e in s.events if e.kind == Kind.MSI_ROUTE for x in (e.time_ps - low, e.a, e.b, e.pcpu, e.vcpu)
+        ],
         "reasons": {r: [reason_name(h, r), reason_class(r), total.get(r, 0)] for r in sorted(reasons)},
         "costs": [[n, o] for n, o in zip(h.costs, h.cost_origins, strict=False)],
         "journeys": [_journey(s, j, texts, low) for j in found], "texts": texts.all,

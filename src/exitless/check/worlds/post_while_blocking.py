@@ -14,8 +14,9 @@ from exitless.arch.vmx.evaluate import deliver_virtual_interrupt
 from exitless.arch.vmx.posted import has_posted
 from exitless.check.property import Law, Sometimes
 from exitless.check.world import Rule, World
+from exitless.check.worlds.hosting import Hosting
 from exitless.check.worlds.orders import block_program, post_program, process_program, resume_program, wakeup_program
-from exitless.check.worlds.posting import EVENT_CHECK, HIGH, LOW, NOTIFICATION, WAKEUP, Posting, place_of, vector_at
+from exitless.check.worlds.posting import EVENT_CHECK, HIGH, LOW, NOTIFICATION, WAKEUP, place_of, vector_at
 from exitless.check.worlds.telling import told
 from exitless.mech.procedures.block import Block, Resume, Wakeup
 from exitless.mech.procedures.post import Post
@@ -35,7 +36,7 @@ class Place:
     ELSEWHERE: Final = 3
 
 
-class PostWhileBlocking(Posting):
+class PostWhileBlocking(Hosting):
     """One vCPU that halts twice, three posts: 0x41 and 0x51 by the remapping unit, 0x41 by pCPU 1.
 
     ``place`` is one of Place. The agents are pCPU 0 with whatever it runs, the two posters, and one for each kind of
@@ -88,42 +89,6 @@ class PostWhileBlocking(Posting):
         self.resume.finish()
         self.wakeup.finish()
         self.poster.begin()
-
-    def kick(self, pcpu: i64) -> None:
-        """Raise the kick softirq on pCPU 0; from pCPU 1 that takes an event check, unless the bit was set."""
-        if self.softirq == 0:
-            self.softirq = 1
-            self.kicks += 1
-
-    def raise_softirq(self, pcpu: i64) -> None:
-        """Raise the kick softirq from pCPU 0 itself."""
-        self.softirq = 1
-
-    def take_softirq(self, pcpu: i64) -> bool:
-        """Clear pCPU 0's kick softirq."""
-        was: bool = self.softirq != 0
-        self.softirq = 0
-        return was
-
-    def enlist(self, vcpu: VirtualCpu, pcpu: i64) -> None:
-        """Put the vCPU on a list."""
-        self.listed = pcpu
-
-    def delist(self, vcpu: VirtualCpu) -> bool:
-        """Take the vCPU off its list."""
-        was: bool = self.listed >= 0
-        self.listed = -1
-        return was
-
-    def listed_with_notification(self, pcpu: i64) -> i64:
-        """Look through the list of ``pcpu``."""
-        if self.listed == pcpu and self.target.pid.on != 0:
-            return 0
-        return -1
-
-    def unblock(self, vcpu: VirtualCpu) -> None:
-        """Clear the blocked flag."""
-        vcpu.blocked = 0
 
     def key(self) -> i64:
         """Return the whole state as one number."""
