@@ -28,6 +28,7 @@ COMPILED = (
     "mech",
     "record/columns.py",
     "record/sinks.py",
+    "study/meeting.py",
     "study/tally.py",
     "sim",
     "check",

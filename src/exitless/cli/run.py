@@ -5,19 +5,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from exitless.bits import units
 from exitless.cli.answers import Answer, answers, print_answers
-from exitless.cli.output import console, per_cent, progress, write_json
+from exitless.cli.output import console, progress, write_json
+from exitless.cli.tables import print_results
 from exitless.errors import LawBroken, ScenarioError
 from exitless.record.block import Record
 from exitless.record.sinks import Sink
 from exitless.record.store import write as store
 from exitless.scenario import Built, Scenario, check_mechanisms, load, prepare, quantity
 from exitless.scenario.schema import Bound
+from exitless.study.meeting import Meeting
 from exitless.study.summary import Summary, summarize
 from exitless.study.tally import Tally
 from exitless.version import VERSION, compiled
@@ -62,12 +60,31 @@ def primary_source(built: Built) -> int:
     return 0 if built.header.sources else -1
 
 
+def rival_of(built: Built) -> str:
+    """Name another vCPU's device that shares the first NIC queue's pCPU, or an empty string."""
+    m = built.machine
+    first = primary_source(built)
+    if first < 0 or m.sources[first].irq < 0:
+        return ""
+    mine = m.irqs[m.sources[first].irq].pcpu
+    for irq in m.irqs:
+        if irq.source != first and irq.pcpu == mine and m.sources[irq.source].vcpu != m.sources[first].vcpu:
+            return built.header.sources[int(irq.source)]
+    return ""
+
+
 def make_tally(built: Built) -> Tally:
     """Make the sink that counts."""
     h = built.header
     m = built.machine
     targets = [m.irqs[s.irq].pcpu if s.irq >= 0 else -1 for s in m.sources]
-    return Tally(h.pcpus, len(h.vcpus), len(h.sources), h.source_port, h.source_host_vector, h.source_vcpu, targets)
+    tally = Tally(h.pcpus, len(h.vcpus), len(h.sources), h.source_port, h.source_host_vector, h.source_vcpu, targets)
+    mine, rival = primary_source(built), rival_of(built)
+    if rival:
+        vector = h.source_host_vector[mine]
+        other = h.source_host_vector[h.sources.index(rival)]
+        tally.meeting = Meeting(targets[mine], vector if vector >= 0 else m.posted_vector, other)
+    return tally
 
 
 def run_one(
@@ -177,158 +194,6 @@ def as_json(results: list[Result]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-REASON_SHORT = {
-    "EXTERNAL_INTERRUPT": "ext-int", "INTERRUPT_WINDOW": "window", "APIC_ACCESS": "apic-access",
-    "APIC_WRITE": "apic-write",
-    "EOI_INDUCED": "eoi", "VMCALL": "vmcall", "MSR_WRITE": "wrmsr", "EXCEPTION_NMI": "exception", "HLT": "hlt",
-}  # fmt: skip
-
-
-def rival_of(results: list[Result]) -> str:
-    """Name the device source that shares the NIC's pCPU, or an empty string."""
-    built = results[0].built
-    m = built.machine
-    first = results[0].summary.first_source
-    if not first:
-        return ""
-    mine = m.irqs[m.sources[built.header.sources.index(first)].irq].pcpu if m.irqs else -1
-    for irq in m.irqs:
-        name = built.header.sources[int(irq.source)]
-        if (
-            name != first
-            and irq.pcpu == mine
-            and m.sources[irq.source].vcpu != m.sources[built.header.sources.index(first)].vcpu
-        ):
-            return name
-    return ""
-
-
-def new_table() -> Table:
-    """Make a table in the house's style."""
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
-
-
-def print_table(out: Console, results: list[Result]) -> None:
-    """Print the comparison: one row a mechanism."""
-    nic = results[0].summary.first_source
-    rival = rival_of(results)
-    t = new_table()
-    t.add_column("mechanism", no_wrap=True)
-    t.add_column(f"exits per\n{nic} int.", justify="right")
-    t.add_column("guest\nran", justify="right")
-    for name in (nic, rival):
-        if name:
-            t.add_column(f"{name} latency, µs\np50 / p99 / max", justify="right", no_wrap=True)
-    for r in results:
-        s = r.summary
-        row = [s.mechanism, f"{s.exits_per_interrupt:.2f}", f"{s.sources[nic].exits_when_running:.2f}"]
-        t.add_row(*row, *[three(s.sources[name].latency) for name in (nic, rival) if name])
-    out.print(t)
-    out.print(
-        f"'guest ran': exits per {nic} interrupt for those that found the guest running; a halted guest's wake-up "
-        "needs no "
-        "exit. Latency: assertion to the handler's first instruction.",
-        style="dim",
-    )
-    out.print()
-
-
-def print_reasons(out: Console, results: list[Result]) -> None:
-    """Print what the exits of one NIC interrupt are, by reason, and the hypercalls among them."""
-    nic = results[0].summary.first_source
-    reasons = list(dict.fromkeys(k for r in results for k in r.summary.by_source[nic]))
-    t = new_table()
-    t.add_column(f"exits of a {nic} interrupt", no_wrap=True)
-    for reason in reasons:
-        t.add_column(REASON_SHORT.get(reason, reason.lower()).replace("-", "-\n"), justify="right")
-    t.add_column("hypercalls\nin all", justify="right")
-    for r in results:
-        s = r.summary
-        n = s.sources[nic].delivered or 1
-        cells = [f"{s.by_source[nic].get(k, 0) / n:.2f}" if s.by_source[nic].get(k) else "–" for k in reasons]
-        t.add_row(s.mechanism, *cells, f"{sum(s.hypercalls.values()):,}")
-    out.print(t)
-    out.print()
-
-
-def print_shares(out: Console, results: list[Result]) -> None:
-    """Print whose code the guest's pCPU ran."""
-    built = results[0].built
-    guest = next((n for n, v in enumerate(built.machine.vcpus) if not v.domain.is_pv), 0)
-    name = f"pcpu{int(built.machine.vcpus[guest].pcpu)}"
-    t = new_table()
-    t.add_column(f"time of {name.replace('pcpu', 'pCPU')}", no_wrap=True)
-    for owner in ("guest", "Xen", "dom0", "idle"):
-        t.add_column(owner, justify="right")
-    t.add_column("frames received", justify="right")
-    t.add_column("dropped", justify="right")
-    for r in results:
-        c = r.summary.cpu[name]
-        t.add_row(
-            r.summary.mechanism,
-            *[per_cent(c[k]) for k in ("guest", "hypervisor", "dom0", "idle")],
-            f"{r.summary.frames:,}",
-            f"{r.summary.drops:,}",
-        )
-    out.print(t)
-    out.print()
-
-
-def three(x: Any) -> str:
-    """Print p50, p99 and max in µs."""
-    return f"{x.p50 / 1000:.2f} / {x.p99 / 1000:.1f} / {x.max / 1000:.0f}"
-
-
-def print_meetings(out: Console, results: list[Result]) -> None:
-    """Print who went first when the two devices' interrupts waited at the same time on the guest's pCPU."""
-    nic = results[0].summary.first_source
-    rival = rival_of(results)
-    if not rival:
-        return
-    t = new_table()
-    t.add_column("when both waited", no_wrap=True)
-    t.add_column("met", justify="right")
-    t.add_column(f"{nic}'s handler\nfirst", justify="right")
-    t.add_column(f"{rival}'s handler\nfirst", justify="right")
-    t.add_column(f"host took {rival} after, µs\np50 / p99 / max", justify="right")
-    for r in results:
-        a, b = r.summary.sources[nic], r.summary.sources[rival]
-        both = a.first + b.first
-        t.add_row(
-            r.summary.mechanism,
-            f"{both:,}",
-            per_cent(a.first / both) if both else "–",
-            per_cent(b.first / both) if both else "–",
-            three(b.taken),
-        )
-    out.print(t)
-    out.print()
-
-
-def print_results(out: Console, results: list[Result]) -> None:
-    """Print everything for people."""
-    header = results[0].built.header
-    form = "compiled" if compiled() else "interpreted, about forty times slower (no compiled modules here)"
-    out.print(f"exitless {VERSION}, {form}")
-    out.print(f"[bold]{header.scenario}[/]: {header.title}", soft_wrap=False)
-    out.print(
-        f"{units.show_time(header.length_ps)} simulated for each mechanism, seed {header.seed}; costs: "
-        f"{results[0].built.preset.name} "
-        f"(origin: guess; `exitless list costs` shows each)."
-    )
-    out.print()
-    print_table(out, results)
-    print_reasons(out, results)
-    print_meetings(out, results)
-    print_shares(out, results)
-    events = sum(r.summary.events for r in results)
-    seconds = sum(r.seconds for r in results) or 1e-9
-    out.print(
-        f"{events:,} events, {sum(r.summary.rows for r in results):,} rows recorded in {seconds:.2f} s: "
-        f"{events / seconds / 1e6:.2f} M events/s on this machine."
-    )
-
-
 def broken_expectations(results: list[Result]) -> list[str]:
     """Hold results against the scenario's [expect]; only in the length it was written for."""
     out = []
@@ -374,7 +239,9 @@ def mail_answers(args: argparse.Namespace, results: list[Result]) -> list[Answer
                     held, name, mechanism, args.seed, 20_000_000_000, False, False, lambda share: None
                 )[0].summary
         return list(
-            answers(scenario, name, [r.summary for r in results], built, rival_of(results), mixed.summary, slow)
+            answers(
+                scenario, name, [r.summary for r in results], built, rival_of(results[0].built), mixed.summary, slow
+            )
         )
 
 
@@ -383,7 +250,7 @@ def run(args: argparse.Namespace) -> int:
     results = run_all(args)
     if args.json != "-":
         out = console()
-        print_results(out, results)
+        print_results(out, results, rival_of(results[0].built))
         if results[0].built.header.scenario == "mail":
             print_answers(out, mail_answers(args, results))
     if args.json:

@@ -67,6 +67,24 @@ class SourceResult:
 
 
 @dataclass
+class Met:
+    """How two physical vectors met in one local APIC, by their numbers; ``held`` is the rival's wait when second."""
+
+    pcpu: int
+    mine: int
+    rival: int
+    met: int
+    mine_first: int
+    rival_first: int
+    held: Latency
+
+    @property
+    def decided(self) -> int:
+        """Meetings whose order is known."""
+        return self.mine_first + self.rival_first
+
+
+@dataclass
 class Summary:
     """One mechanism's result."""
 
@@ -94,6 +112,7 @@ class Summary:
     held_posts: int = 0
     longest_guest_ps: int = 0
     first_source: str = ""
+    meeting: Met | None = None
     laws_checked: int = 0
     laws_broken: list[str] = field(default_factory=list)
 
@@ -149,4 +168,10 @@ def summarize(tally: Tally, header: Header, outstanding: list[int], primary: int
     out.wakeups, out.switches, out.moves = int(tally.wakeups), int(tally.switches), int(tally.moves)
     out.frames, out.drops, out.held_posts = int(tally.frames), int(tally.drops), int(tally.held_posts)
     out.longest_guest_ps = int(tally.longest_guest_ps)
+    m = tally.meeting
+    if m.rival >= 0:
+        held = Latency.of([int(x) for x in m.held])
+        out.meeting = Met(
+            int(m.pcpu), int(m.mine), int(m.rival), int(m.met), int(m.mine_first), int(m.rival_first), held
+        )
     return out

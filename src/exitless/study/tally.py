@@ -10,6 +10,7 @@ from mypy_extensions import i64
 
 from exitless.bits.words import zeros
 from exitless.record.sinks import Sink
+from exitless.study.meeting import Meeting
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
 
@@ -97,6 +98,7 @@ class Tally(Sink):
         self.last: i64 = 0
         self.longest_guest_ps: i64 = 0
         self.entered: vec[i64] = zeros(vcpus)
+        self.meeting: Meeting = Meeting(-1, -1, -1)
         i: i64 = 0
         while i < sources:
             self.waits.append(Wait())
@@ -149,11 +151,15 @@ class Tally(Sink):
         elif kind == Kind.LAPIC_ACCEPT:
             if pcpu >= 0 and self.accepted_at[pcpu * 256 + a] < 0:
                 self.accepted_at[pcpu * 256 + a] = t
+            self.meeting.accepted(t, pcpu, a)
+        elif kind == Kind.LAPIC_EOI:
+            self.meeting.ended(pcpu, a)
         elif kind == Kind.HOST_IRQ:
             self.host_irqs[a] += 1
             self.dispatched(t, pcpu, a)
         elif kind == Kind.PID_PROCESS:
             self.dispatched(t, pcpu, a)
+            self.meeting.ended(pcpu, a)
             self.taken_by_vcpu(t, vcpu)
         else:
             self.rest(t, kind, pcpu, vcpu, a, b)
@@ -171,6 +177,7 @@ class Tally(Sink):
         elif kind == Kind.IRQ_EOI:
             self.eoi[a & 255] += 1
             self.eoi_exits[a & 255] += b
+            self.meeting.ended(pcpu, a)
         elif kind == Kind.RVI_WRITE:
             self.rvi_written[b & 255] += 1
         elif kind == Kind.RUNSTATE:
@@ -253,6 +260,7 @@ class Tally(Sink):
         """A pCPU takes a host vector: how long did it wait, and whose was it."""
         if pcpu < 0:
             return
+        self.meeting.taken(t, pcpu, vector)
         at: i64 = self.accepted_at[pcpu * 256 + vector]
         if at >= 0:
             self.accepted_at[pcpu * 256 + vector] = -1
