@@ -7,6 +7,7 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from exitless.bits import units
 from exitless.cli.output import console, write_json
@@ -152,11 +153,12 @@ def run(args: argparse.Namespace) -> int:
         write_json({args.topic: [{"name": a, "says": b, "cites": c} for a, b, c in rows]}, args.json)
         if args.json == "-":
             return 0
-    t = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    t.add_column(args.topic[:-1], overflow="fold", max_width=max(18, out.width // 3))
-    t.add_column("says", overflow="fold")
-    t.add_column("source", overflow="fold", max_width=max(20, out.width // 4))
-    for a, b, c in rows:
-        t.add_row(a, b, reference(c) if args.topic == "mechanisms" else c)
+    widest = max(len(name) for name, _, _ in rows)
+    t = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, width=min(out.width, 120))
+    t.add_column(args.topic[:-1], overflow="fold", min_width=min(widest, out.width // 3), max_width=out.width // 3)
+    t.add_column("what it is, and its source", overflow="fold")
+    for name, says, cites in rows:
+        source = reference(cites) if args.topic == "mechanisms" else cites
+        t.add_row(name, Text.assemble(says, *([("\n" + source, "dim")] if source else [])))
     out.print(t)
     return 0
