@@ -25,7 +25,7 @@ from exitless.bits.words import lowest_of_word, shl, zeros
 
 
 class Unmask:
-    """What the guest does about unmasking a port."""
+    """What the guest does about unmasking a port. Cites: Linux events_fifo.c unmask"""
 
     DONE: Final = 0
     HYPERCALL: Final = 1

@@ -29,10 +29,14 @@ class Errno:
     """Error numbers that hypercalls on event channels answer, without their sign. Cites: Xen event_channel.c errors"""
 
     NONE: Final = 0
+    NOT_PERMITTED: Final = 1
     NO_ENTRY: Final = 2
+    ACCESS: Final = 13
+    BUSY: Final = 16
     EXISTS: Final = 17
     INVALID: Final = 22
     NO_SPACE: Final = 28
+    NOT_IMPLEMENTED: Final = 38
 
 
 class EventChannels:
