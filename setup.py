@@ -52,6 +52,9 @@ INTERPRETED = {
 # Single optimized file: mypyc then writes one C file, and the C compiler may inline across all floors.
 MYPYC_OPTIONS = {"opt_level": "3", "debug_level": "0", "group_name": "exitless"}
 
+# No function of the group but its entry is called from outside; hidden ones may be inlined (docs/performance.md).
+HIDDEN = [] if os.name == "nt" else ["-fvisibility=hidden"]
+
 
 def say(sentence: str) -> None:
     """Tell what the build decided, on standard error."""
@@ -113,7 +116,10 @@ def extensions(wish: str) -> list[Extension]:
         from mypyc.build import mypycify
 
         paths = [str(path) for path in compile_list()]
-        return list(mypycify(["--config-file", "pyproject.toml", *paths], **MYPYC_OPTIONS))
+        found = list(mypycify(["--config-file", "pyproject.toml", *paths], **MYPYC_OPTIONS))
+        for extension in found:
+            extension.extra_compile_args += HIDDEN
+        return found
     except (Exception, SystemExit) as problem:
         if wish == "1":
             raise

@@ -42,3 +42,14 @@ def test_times_of_many_days_keep_their_order(pushes: list[tuple[int, int, int, i
 
 def test_an_empty_calendar_has_nothing_to_give() -> None:
     assert shuffled([[-1, 0, 0, 0]]) == []
+
+
+def test_thousands_of_entries_keep_their_order_wherever_they_are_kept() -> None:
+    """More than the short list holds, coming sooner and later than what is there, with pops in between."""
+    state, pushes = 1, []
+    for n in range(6000):
+        state = state * 1103515245 + 12345 & 0x7FFFFFFF
+        pushes.append(
+            [state % 997 + n // 3, n & 65535, state >> 8 & 65535, state & 0x3FFFFFFF] if state % 5 else [-1] * 4
+        )
+    assert shuffled(pushes) == with_heapq([(t, e, x, y) for t, e, x, y in pushes])

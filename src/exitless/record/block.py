@@ -8,6 +8,7 @@ from typing import NamedTuple
 from librt.vecs import vec
 from mypy_extensions import i64
 
+from exitless.record.columns import WHERE, A, B
 from exitless.record.sinks import Sink
 
 
@@ -60,11 +61,11 @@ class Record(Sink):
         self.a = array("q")
         self.b = array("q")
 
-    def block(self, time: vec[i64], where: vec[i64], a: vec[i64], b: vec[i64], count: i64) -> None:
+    def block(self, cells: vec[i64], count: i64) -> None:
         """Append ``count`` rows."""
-        size = int(count) * 8
-        for column, words in ((self.time, time), (self.where, where), (self.a, a), (self.b, b)):
-            column.frombytes(memoryview(words).cast("B")[:size])
+        data = memoryview(cells).cast("B")
+        for column, first in ((self.time, 0), (self.where, WHERE), (self.a, A), (self.b, B)):
+            column.frombytes(data[first * 8 : (first + int(count)) * 8])
 
     def add(self, time_ps: int, kind: int, pcpu: int, vcpu: int, a: int, b: int) -> None:
         """Append one row (for readers and the checker, which make few)."""

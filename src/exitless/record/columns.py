@@ -14,20 +14,20 @@ from exitless.bits.words import zeros
 from exitless.record.sinks import Sink
 
 BLOCK_ROWS: Final = 65536
+WHERE: Final = 65536
+A: Final = 131072
+B: Final = 196608
 
 
 class Columns:
     """A block that fills with rows; a full block goes to every sink.
 
-    Shapes: four columns of ``BLOCK_ROWS`` words. ``rows`` counts all rows ever recorded.
+    Shapes: ``cells`` has four columns of ``BLOCK_ROWS`` words, one after the other: time, where, a, b.
     A sink that raises is detached and kept in ``failures``; the run goes on.
     """
 
     def __init__(self, sinks: list[Sink]) -> None:
-        self.time: vec[i64] = zeros(BLOCK_ROWS)
-        self.where: vec[i64] = zeros(BLOCK_ROWS)
-        self.a: vec[i64] = zeros(BLOCK_ROWS)
-        self.b: vec[i64] = zeros(BLOCK_ROWS)
+        self.cells: vec[i64] = zeros(4 * BLOCK_ROWS)
         self.fill: i64 = 0
         self.flushed: i64 = 0
         self.sinks: list[Sink] = sinks
@@ -36,10 +36,11 @@ class Columns:
     def row(self, time_ps: i64, kind: i64, pcpu: i64, vcpu: i64, a: i64, b: i64) -> None:
         """Record one row."""
         n: i64 = self.fill
-        self.time[n] = time_ps
-        self.where[n] = kind + (pcpu + 1) * 65536 + (vcpu + 1) * 4294967296
-        self.a[n] = a
-        self.b[n] = b
+        cells: vec[i64] = self.cells
+        cells[n] = time_ps
+        cells[n + WHERE] = kind + (pcpu + 1) * 65536 + (vcpu + 1) * 4294967296
+        cells[n + A] = a
+        cells[n + B] = b
         n += 1
         self.fill = n
         if n == BLOCK_ROWS:
@@ -51,7 +52,7 @@ class Columns:
             return
         for sink in list(self.sinks):
             try:
-                sink.block(self.time, self.where, self.a, self.b, self.fill)
+                sink.block(self.cells, self.fill)
             except Exception as problem:  # a listener cannot break the run
                 self.sinks.remove(sink)
                 self.failures.append(f"{type(sink).__name__}: {problem}")

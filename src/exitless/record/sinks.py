@@ -8,10 +8,11 @@ from mypy_extensions import i64, mypyc_attr
 class Sink:
     """A consumer of blocks.
 
-    ``block`` is called with the four columns and the number of rows that count. The columns are reused
-    afterwards: keep copies (``bytes(memoryview(column))``), not the columns.
+    ``block`` is called with four columns of 65,536 words in one array (time, where, a, b, one after the other; their
+    beginnings are in :mod:`exitless.record.columns`) and the number of rows that count. The array is reused
+    afterwards: keep copies (``bytes(memoryview(cells))``), not the array.
     """
 
-    def block(self, time: vec[i64], where: vec[i64], a: vec[i64], b: vec[i64], count: i64) -> None:
+    def block(self, cells: vec[i64], count: i64) -> None:
         """Take ``count`` rows."""
         raise NotImplementedError

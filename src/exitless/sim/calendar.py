@@ -1,7 +1,7 @@
-"""The time-ordered queue: a binary heap in packed columns.
+"""The time-ordered queue: the entries that come soonest in a short sorted list, all others in a binary heap behind it.
 
 An entry is a time, an event number and two small arguments. Entries with equal times leave in the order in
-which they came. Time is kept apart from the sequence number, so runs may last as long as picoseconds do.
+which they came. Most of what a machine plans happens almost at once, so most entries never see the heap.
 """
 
 from typing import Final
@@ -11,22 +11,25 @@ from mypy_extensions import i64
 
 from exitless.bits.words import zeros
 
-SEQUENCE_LIMIT: Final = 4611686018427387904
+WIDTH: Final = 3
+NEAR: Final = 32
+NEAR_WORDS: Final = 96
 
 
 class Calendar:
     """Pending events, earliest first.
 
     ``pop`` moves the earliest entry into ``now``, ``event``, ``x`` and ``y`` and tells whether there was one.
-    Shapes: columns of equal length; ``count`` entries of them are in use.
+    Shapes: an entry is three words: time, order of arrival, arguments. ``near`` has ``soon`` of them, the earliest
+    last; ``heap`` has ``later`` of them, none earlier than any of ``near``, which is empty only when all is.
     """
 
     def __init__(self, capacity: i64) -> None:
-        self.key_time: vec[i64] = zeros(capacity)
-        self.key_order: vec[i64] = zeros(capacity)
-        self.what: vec[i64] = zeros(capacity)
+        self.near: vec[i64] = zeros(NEAR_WORDS)
+        self.heap: vec[i64] = zeros(capacity * WIDTH)
         self.capacity: i64 = capacity
-        self.count: i64 = 0
+        self.soon: i64 = 0
+        self.later: i64 = 0
         self.order: i64 = 0
         self.now: i64 = 0
         self.event: i64 = 0
@@ -35,82 +38,122 @@ class Calendar:
 
     def push(self, time: i64, event: i64, x: i64, y: i64) -> None:
         """Add an entry. ``event`` and ``x`` are below 65,536; ``y`` is below 2**30."""
-        n: i64 = self.count
-        if n == self.capacity:
-            self._grow()
-        self.count = n + 1
-        self.order += 1
-        order: i64 = self.order
+        order: i64 = self.order + 1
+        self.order = order
         payload: i64 = event + x * 65536 + y * 4294967296
-        times: vec[i64] = self.key_time
-        orders: vec[i64] = self.key_order
-        what: vec[i64] = self.what
-        while n > 0:
-            parent: i64 = (n - 1) >> 1
-            if times[parent] <= time:
-                break
-            times[n] = times[parent]
-            orders[n] = orders[parent]
-            what[n] = what[parent]
-            n = parent
-        times[n] = time
-        orders[n] = order
-        what[n] = payload
+        n: i64 = self.soon
+        near: vec[i64] = self.near
+        if self.later != 0 and time >= near[0]:
+            self._put_later(time, order, payload)
+            return
+        if n == NEAR:
+            if time >= near[0]:
+                self._put_later(time, order, payload)
+                return
+            self._put_later(near[0], near[1], near[2])
+            i: i64 = WIDTH
+            while i < NEAR_WORDS:
+                near[i - WIDTH] = near[i]
+                i += 1
+            n -= 1
+        self.soon = n + 1
+        at: i64 = n * WIDTH
+        while at > 0 and near[at - 3] <= time:
+            near[at] = near[at - 3]
+            near[at + 1] = near[at - 2]
+            near[at + 2] = near[at - 1]
+            at -= WIDTH
+        near[at] = time
+        near[at + 1] = order
+        near[at + 2] = payload
 
     def pop(self) -> bool:
         """Take the earliest entry; False when there is none."""
-        n: i64 = self.count
-        if n == 0:
+        n: i64 = self.soon - 1
+        if n < 0:
             return False
-        times: vec[i64] = self.key_time
-        orders: vec[i64] = self.key_order
-        what: vec[i64] = self.what
-        payload: i64 = what[0]
-        self.now = times[0]
+        near: vec[i64] = self.near
+        at: i64 = n * WIDTH
+        payload: i64 = near[at + 2]
+        self.now = near[at]
         self.event = payload & 65535
         self.x = (payload >> 16) & 65535
         self.y = payload >> 32
-        n -= 1
-        self.count = n
-        if n == 0:
-            return True
-        time: i64 = times[n]
-        order: i64 = orders[n]
-        last: i64 = what[n]
-        hole: i64 = 0
-        child: i64 = 1
-        while child < n:
-            right: i64 = child + 1
-            if right < n:
-                tr: i64 = times[right]
-                tl: i64 = times[child]
-                if tr < tl or (tr == tl and orders[right] < orders[child]):
-                    child = right
-            tc: i64 = times[child]
-            if tc > time or (tc == time and orders[child] > order):
-                break
-            times[hole] = tc
-            orders[hole] = orders[child]
-            what[hole] = what[child]
-            hole = child
-            child = 2 * hole + 1
-        times[hole] = time
-        orders[hole] = order
-        what[hole] = last
+        self.soon = n
+        if n == 0 and self.later != 0:
+            self._fetch()
         return True
 
     def next_time(self) -> i64:
         """Return the time of the earliest entry, or -1."""
-        if self.count == 0:
+        n: i64 = self.soon
+        if n == 0:
             return -1
-        return self.key_time[0]
+        return self.near[n * WIDTH - 3]
+
+    def _put_later(self, time: i64, order: i64, payload: i64) -> None:
+        """Add an entry to the heap. Equal times are told apart by their order."""
+        n: i64 = self.later
+        if n == self.capacity:
+            self._grow()
+        self.later = n + 1
+        heap: vec[i64] = self.heap
+        at: i64 = n * WIDTH
+        while n > 0:
+            n = (n - 1) >> 1
+            parent: i64 = n * WIDTH
+            before: i64 = heap[parent]
+            if before < time or (before == time and heap[parent + 1] < order):
+                break
+            heap[at] = before
+            heap[at + 1] = heap[parent + 1]
+            heap[at + 2] = heap[parent + 2]
+            at = parent
+        heap[at] = time
+        heap[at + 1] = order
+        heap[at + 2] = payload
+
+    def _fetch(self) -> None:
+        """Move the earliest entry of the heap to the list, which is empty."""
+        near: vec[i64] = self.near
+        heap: vec[i64] = self.heap
+        near[0] = heap[0]
+        near[1] = heap[1]
+        near[2] = heap[2]
+        self.soon = 1
+        n: i64 = self.later - 1
+        self.later = n
+        if n == 0:
+            return
+        last: i64 = n * WIDTH
+        time: i64 = heap[last]
+        order: i64 = heap[last + 1]
+        payload: i64 = heap[last + 2]
+        hole: i64 = 0
+        child: i64 = WIDTH
+        while child < last:
+            right: i64 = child + WIDTH
+            if right < last:
+                if heap[right] < heap[child] or (heap[right] == heap[child] and heap[right + 1] < heap[child + 1]):
+                    child = right
+            first: i64 = heap[child]
+            if first > time or (first == time and heap[child + 1] > order):
+                break
+            heap[hole] = first
+            heap[hole + 1] = heap[child + 1]
+            heap[hole + 2] = heap[child + 2]
+            hole = child
+            child = 2 * hole + WIDTH
+        heap[hole] = time
+        heap[hole + 1] = order
+        heap[hole + 2] = payload
 
     def _grow(self) -> None:
         i: i64 = 0
-        more: i64 = self.capacity
+        more: i64 = self.capacity * WIDTH
+        heap: vec[i64] = self.heap
         while i < more:
-            self.key_time = append(self.key_time, 0)
-            self.key_order = append(self.key_order, 0)
-            self.what = append(self.what, 0)
+            heap = append(heap, 0)
             i += 1
-        self.capacity = more + more
+        self.heap = heap
+        self.capacity = self.capacity * 2

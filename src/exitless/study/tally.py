@@ -9,6 +9,7 @@ from librt.vecs import append, vec
 from mypy_extensions import i64
 
 from exitless.bits.words import zeros
+from exitless.record.columns import WHERE, A, B
 from exitless.record.sinks import Sink
 from exitless.study.meeting import Meeting
 from exitless.vocab.exits import Exit
@@ -113,17 +114,17 @@ class Tally(Sink):
             self.accepted_at[i] = -1
             i += 1
 
-    def block(self, time: vec[i64], where: vec[i64], a: vec[i64], b: vec[i64], count: i64) -> None:
+    def block(self, cells: vec[i64], count: i64) -> None:
         """Count the rows of one block."""
         i: i64 = 0
         while i < count:
-            w: i64 = where[i]
+            w: i64 = cells[i + WHERE]
             kind: i64 = w & 65535
             if kind != Kind.STEP:
-                self.one(time[i], kind, ((w >> 16) & 65535) - 1, (w >> 32) - 1, a[i], b[i])
+                self.one(cells[i], kind, ((w >> 16) & 65535) - 1, (w >> 32) - 1, cells[i + A], cells[i + B])
             i += 1
         if count > 0:
-            self.last = time[count - 1]
+            self.last = cells[count - 1]
 
     def one(self, t: i64, kind: i64, pcpu: i64, vcpu: i64, a: i64, b: i64) -> None:
         """Count one row."""
