@@ -158,11 +158,11 @@ def check(args: argparse.Namespace, records: list[Record]) -> tuple[int | None, 
 
 
 def set_scene(
-    args: argparse.Namespace, record: Record, first: int | None, last: int | None, nth: int | None
-) -> Scene:
-    """Set the scene of one record: about one interrupt, or the window asked for. Errors: ScenarioError."""
+    args: argparse.Namespace, record: Record, first: int | None, last: int | None, nth: int | None, around: int | None
+) -> Scene:  # fmt: skip
+    """Set the scene of one record: the window asked for, or one about an interrupt. Errors: ScenarioError."""
     if first is None and last is None:
-        out = scene(record, *part(record, BUDGET, args.source, nth), args.source, nth, AROUND)
+        out = scene(record, *part(record, BUDGET, args.source, nth), args.source, nth, around)
     else:
         out = scene(record, first, last, args.source, nth)
     if nth is not None and out.journey is None:
@@ -187,7 +187,8 @@ def run(args: argparse.Namespace) -> int:
         write_whole(args.html, page(records, first, last, args.source, nth).encode())
         told(out, args.html)
     if args.svg:
-        scenes = [set_scene(args, record, first, last, nth) for record in records]
+        scenes = [set_scene(args, records[0], first, last, nth, None)]
+        scenes += [set_scene(args, record, None, None, None, None) for record in records[1:]]
         write_whole(args.svg, svg(scenes, args.theme).encode())
         told(out, args.svg)
     if args.perfetto:
@@ -215,7 +216,7 @@ def print_timelines(
     for n, record in enumerate(records):
         if n:
             out.print()
-        for line in timeline(set_scene(args, record, first, last, nth), width, plain):
+        for line in timeline(set_scene(args, record, first, last, nth, AROUND), width, plain):
             out.print(line, soft_wrap=True)
     if left:
         out.print()

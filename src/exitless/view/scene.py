@@ -1,12 +1,13 @@
 """What there is to draw of a record: a window, lanes from devices down to vectors, and the interrupts in it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from exitless.record.block import Event, Header, Record
 from exitless.study.journeys import Journey, Step, choose, of_source, of_vectors
 from exitless.study.spans import Phase, Spans, of_rows, rows
 from exitless.view.words import Card, cards, source_name, vcpu_name
+from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
 
 WARM_UP_PS: Final = 500_000_000
@@ -100,10 +101,40 @@ def scene(
         journey = out.journey
         length = max(journey.end - journey.start, 1_000_000)
         spare = (length * around - length) // 2
-        out.first_ps, out.last_ps = max(low, journey.start - spare // 2), min(high, journey.end + spare * 3 // 2)
-    out.events = [e for e in found if out.first_ps <= e.time_ps <= out.last_ps]
+        low, high = max(low, journey.start - spare // 2), min(high, journey.end + spare * 3 // 2)
+    out.events = found
+    return narrow(out, low, high)
+
+
+def narrow(wide: Scene, first_ps: int, last_ps: int) -> Scene:
+    """Return the same scene in a window inside its own, with the lanes of what happens there."""
+    events = [e for e in wide.events if first_ps <= e.time_ps <= last_ps]
+    out = replace(wide, first_ps=first_ps, last_ps=last_ps, events=events)
     out.lanes = lanes(out)
     return out
+
+
+def alike(wide: Scene, model: Journey) -> Scene:
+    """Select an interrupt that meets what another scene's met: its vCPU asleep or not, a device's exit on the way or not.
+
+    The last of these is given up when no interrupt has it, then the first.
+    """
+
+    def wakes(j: Journey) -> bool:
+        return any(step.kind == Kind.SCHED_WAKE for step in j.steps)
+
+    def met(j: Journey) -> bool:
+        found = [e.reason for e in wide.spans.exits if e.vcpu == j.vcpu and e.start in j.touching]
+        return Exit.EXTERNAL_INTERRUPT in found
+
+    whole = [n for n, j in enumerate(wide.journeys) if j.handled >= 0 and j.handled + 1 < len(j.steps)]
+    same = [n for n in whole if wakes(wide.journeys[n]) == wakes(model)]
+    both = (n for n in same if wide.journeys[n].touching and model.touching and met(wide.journeys[n]))
+    plain = (n for n in same if not wide.journeys[n].touching)
+    chosen = next(both, -1) if model.touching else next(plain, -1)
+    if chosen < 0:
+        chosen = next(iter(same or whole), wide.chosen)
+    return replace(wide, chosen=chosen)
 
 
 def sources_of(header: Header, name: str | None) -> list[int]:
@@ -207,14 +238,14 @@ def _vcpus(scene: Scene, header: Header, spans: Spans) -> list[Lane]:
         out.append(Lane("Virtual CPUs", "vcpu", vcpu_name(header, v), "dom0" if dom0 else "guest", v))
         if dom0:
             continue
+        for who, port in sorted(spans.ports):
+            if who == v and any(x.end >= low and x.start <= high for x in spans.ports[(who, port)]):
+                out.append(Lane("Virtual CPUs", "port", f"port {port}", _port_source(header, v, port), v, port))
         for who, vector in sorted(spans.vectors, key=lambda key: (key[0], -key[1])):
             inside = any(x.end >= low and x.start <= high for x in spans.vectors[(who, vector)])
             if who == v and inside:
                 whose = _whose(header, v, vector, spans)
                 out.append(Lane("Virtual CPUs", "vector", f"0x{vector:02x}", whose, v, vector))
-        for who, port in sorted(spans.ports):
-            if who == v and any(x.end >= low and x.start <= high for x in spans.ports[(who, port)]):
-                out.append(Lane("Virtual CPUs", "port", f"port {port}", _port_source(header, v, port), v, port))
     return out
 
 
