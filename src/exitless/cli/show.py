@@ -93,7 +93,7 @@ def chosen(args: argparse.Namespace, records: list[Record]) -> tuple[list[Record
             if name not in names:
                 known = [n for n in names if n]
                 hint = near(name, known) or (f"; there is {', '.join(known)}" if known else "")
-                raise ScenarioError(f'--mechanism {name}: no record of it in {args.what}{hint}')
+                raise ScenarioError(f"--mechanism {name}: no record of it in {args.what}{hint}")
         return [records[names.index(name)] for name in dict.fromkeys(args.mechanism)], []
     if args.html or len(records) == 1:
         return records, []
@@ -145,7 +145,7 @@ def check(args: argparse.Namespace, records: list[Record]) -> tuple[int | None, 
         if args.source is not None and not sources_of(header, args.source):
             known = header.sources
             hint = near(args.source, known) or (f"; there is {', '.join(known)}" if known else "; it names no source")
-            raise ScenarioError(f'--source {args.source}: the record has no source of this name{hint}')
+            raise ScenarioError(f"--source {args.source}: the record has no source of this name{hint}")
         low, high = record.time[0], max(record.time[-4096:])
         for option, text, outside in (
             ("--from", args.first, first is not None and first >= high),

@@ -8,7 +8,10 @@ from exitless.view.page import asset
 
 SANS: Final = "Inter, system-ui, -apple-system, 'Segoe UI', sans-serif"
 MONO: Final = "'JetBrains Mono', ui-monospace, 'DejaVu Sans Mono', monospace"
-WIDE: Final = {"": 0.56, "bold": 0.6, "mono": 0.61}
+MONO_WIDE: Final = 0.61
+BOLD_WIDE: Final = 1.06
+NARROW: Final = frozenset("ijlI.,:;'|!()[] tfr1-")
+BROAD: Final = frozenset("mwMWQOGDµ@%")
 
 
 def palette(theme: str = "light") -> dict[str, str]:
@@ -27,7 +30,17 @@ def palette(theme: str = "light") -> dict[str, str]:
 
 def length(text: str, size: float, style: str = "") -> float:
     """Return how wide a text is at most, about."""
-    return len(text) * size * WIDE[style]
+    if style == "mono":
+        return len(text) * size * MONO_WIDE
+    total = 0.0
+    for sign in text:
+        if sign in NARROW:
+            total += 0.36
+        elif sign in BROAD:
+            total += 0.86
+        else:
+            total += 0.69 if sign.isupper() or sign == "_" else 0.61
+    return total * size * (BOLD_WIDE if style == "bold" else 1)
 
 
 class Canvas:
@@ -68,7 +81,9 @@ class Canvas:
         if halo:
             extra += f' paint-order="stroke" stroke="{self["paper"]}" stroke-width="4" stroke-linejoin="round"'
         fill = self.colours.get(colour, colour)
-        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" fill="{fill}"{extra}>{escape(said)}</text>')
+        self.parts.append(
+            f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" fill="{fill}"{extra}>{escape(said)}</text>'
+        )
 
     def glyph(self, kind: int, x: float, y: float) -> None:
         """Draw the sign of a class of exit reasons, nine units wide around a point."""

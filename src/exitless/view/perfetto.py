@@ -192,7 +192,9 @@ class _Tracks:
                 continue
             passed[(place, step.time)] = None
             if any(row.kind == Kind.SOURCE_HANDLE for row in card.rows):
-                self.mark(("handler", vcpu, 0, 0), card.time, f"{source_name(self.header, journey.source)} handler", title)
+                self.mark(
+                    ("handler", vcpu, 0, 0), card.time, f"{source_name(self.header, journey.source)} handler", title
+                )
                 passed[(("handler", vcpu, 0, 0), card.time)] = None
             elif place[0] not in ("exit", "vector"):
                 self.mark(place, step.time, card.words.title, title)
@@ -270,9 +272,7 @@ class _Tracks:
                     self.nested(pcpu, track, cut, inner)
                 self.file.event(cut[1], track, END)
 
-    def nested(
-        self, pcpu: int, track: int, cut: tuple[int, int], inner: list[tuple[int, int, str, Notes]]
-    ) -> None:
+    def nested(self, pcpu: int, track: int, cut: tuple[int, int], inner: list[tuple[int, int, str, Notes]]) -> None:
         """Write the exits within one span of the hypervisor."""
         for start, end, name, notes in inner:
             low, high = max(start, cut[0]), min(end, cut[1])
@@ -284,7 +284,9 @@ class _Tracks:
     def owner(self, s: OwnerSpan) -> str:
         """Name an owner: the vCPU where it is known."""
         name = owner_name(self.header, s.owner)
-        return f"{name} {vcpu_name(self.header, s.vcpu)}" if s.owner in (Owner.DOM0, Owner.GUEST) and s.vcpu >= 0 else name
+        return (
+            f"{name} {vcpu_name(self.header, s.vcpu)}" if s.owner in (Owner.DOM0, Owner.GUEST) and s.vcpu >= 0 else name
+        )
 
     def vcpus(self, root: int) -> None:
         """Write states of vCPUs, and under each its handlers, vectors and ports."""

@@ -184,6 +184,7 @@ def _devices(scene: Scene) -> list[Lane]:
 
 def _vector_text(header: Header, source: int) -> str:
     """Say under which vector or port a source's guest or host knows it."""
+
     def entry(values: list[int]) -> int:
         return values[source] if source < len(values) else -1
 
