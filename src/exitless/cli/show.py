@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from exitless.cli.main import near
 from exitless.cli.output import Patience, console, open_whole, size, write_whole
 from exitless.cli.run import run_one
 from exitless.cli.simulating import add_scenario_options, asked
-from exitless.errors import ExitlessError, ScenarioError, TraceError
+from exitless.errors import ScenarioError, TraceError
 from exitless.record.block import Record
 from exitless.record.store import is_record, read
 from exitless.scenario import library_names, quantity
@@ -195,9 +196,14 @@ def run(args: argparse.Namespace) -> int:
         with open_whole(args.perfetto) as file, Patience(f"writing {args.perfetto}", len(records)) as tick:
             writer = Perfetto(file)
             for n, record in enumerate(records):
-                writer.add(record, first, last, lambda share, n=n: tick(n + share))
+                writer.add(record, first, last, partial(_from, tick, n))
         told(out, args.perfetto)
     return 0
+
+
+def _from(tick: Patience, before: int, share: float) -> None:
+    """Tell how much of several records is done."""
+    tick(before + share)
 
 
 def told(out: Any, path: str) -> None:
@@ -230,6 +236,3 @@ def writes_blocks() -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-__all__ = ["ExitlessError", "add_parser", "run"]

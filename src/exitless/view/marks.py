@@ -115,7 +115,8 @@ class Canvas:
         """Return the hatches: dom0's, and that of a vector in service whose vCPU does not run."""
         paused = f'<rect width="6" height="6" fill="{self["paper"]}"/>'
         paused += f'<rect width="2.4" height="6" fill="{self["ink"]}"/>'
-        dom0 = f'<rect width="8" height="8" fill="{self["dom0"]}"/><rect width="3" height="8" fill="{self["dom0-hatch"]}"/>'
+        dom0 = f'<rect width="8" height="8" fill="{self["dom0"]}"/>'
+        dom0 += f'<rect width="3" height="8" fill="{self["dom0-hatch"]}"/>'
         return (
             f'<defs><pattern id="dom0" width="8" height="8" patternUnits="userSpaceOnUse" '
             f'patternTransform="rotate(45)">{dom0}</pattern><pattern id="paused" width="6" height="6" '

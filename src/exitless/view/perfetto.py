@@ -78,7 +78,7 @@ class Perfetto:
 
     def add(
         self, record: Record, first_ps: int | None = None, last_ps: int | None = None,
-        tick: Callable[[float], None] = float,
+        tick: Callable[[float], None] | None = None,
     ) -> None:  # fmt: skip
         """Write one record, or a window of it; ``tick`` is told which share is done."""
         _Tracks(self, record, first_ps, last_ps).write(tick)
@@ -145,7 +145,7 @@ class _Tracks:
         self.flows: dict[tuple[Place, int], tuple[list[int], list[int]]] = {}
         self.marks: dict[Place, list[tuple[int, str, Notes]]] = {}
 
-    def write(self, tick: Callable[[float], None]) -> None:
+    def write(self, tick: Callable[[float], None] | None) -> None:
         """Write all tracks."""
         h = self.header
         root = self.file.track(" · ".join([h.scenario or h.title or "record", *([h.mechanism] if h.mechanism else [])]))
@@ -153,7 +153,8 @@ class _Tracks:
         parts = (self.devices, self.pcpus, self.vcpus, self.counters)
         for n, write in enumerate(parts, 1):
             write(root)
-            tick(n / len(parts))
+            if tick is not None:
+                tick(n / len(parts))
 
     def follow(self) -> None:
         """Give every interrupt a flow, and a mark to each of its steps that is no slice of its own."""

@@ -3,6 +3,7 @@ a list. Further scenes are compared with the first: their interrupt's pCPU and v
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from exitless.bits.units import PS_PER_US, show_time
@@ -149,7 +150,11 @@ class _Picture(Lanes):
         c.line([(x, y), (end, y)], c["ink"], 1.5)
         c.line([(end, y - 4), (end, y + 4)], c["ink"], 1.5)
         until = "to the handler's first instruction" if journey.source >= 0 else "to delivery"
-        c.text(end + 9, y + 4.5, f"{show_time(journey.latency)} {until}", 12.5, "ink", "bold", "start", True)
+        said = f"{show_time(journey.latency)} {until}"
+        if end + 9 + length(said, 12.5, "bold") < RIGHT:
+            c.text(end + 9, y + 4.5, said, 12.5, "ink", "bold", "start", True)
+        else:
+            c.text(end - 12, y + 4.5, said, 12.5, "ink", "bold", "end", True)
         self.y += 24
 
     def compare(self, other: Scene) -> None:
@@ -243,6 +248,10 @@ class _Legend:
         self.c.text(self.x + 24, self.y, said, 12.5, "second")
         self.x += wide
 
+    def sign(self, kind: int, x: float, y: float) -> None:
+        """Draw the sign of a class of exit reasons."""
+        self.c.glyph(kind, x + 9, y - 4)
+
     def of(self, s: Scene) -> None:
         """Add the signs of one scene."""
         c, low, high = self.c, s.first_ps, s.last_ps
@@ -255,7 +264,7 @@ class _Legend:
             self.item(f"{host_name(s.header)}, no exit", lambda x, y: c.rect(x, y - 10, 18, 12, c["xen"]))
         reasons = {e.reason for e in s.spans.exits if low <= e.start <= high}
         for reason in sorted(reasons, key=lambda r: (reason_class(r), r)):
-            self.item(reason_name(s.header, reason), lambda x, y, k=reason_class(reason): c.glyph(k, x + 9, y - 4))
+            self.item(reason_name(s.header, reason), partial(self.sign, reason_class(reason)))
         used = {
             phase
             for (vcpu, _), found in s.spans.vectors.items()

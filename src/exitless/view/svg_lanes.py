@@ -144,8 +144,8 @@ class Lanes:
         """Write a word into a bar, in its first part free of numbers that is long enough."""
         edges = [x, *(b for b in sorted(badges) if x - 12 < b < end + 12), end]
         for n in range(len(edges) - 1):
-            low = edges[n] + (14 if n else 8)
-            high = edges[n + 1] - (14 if n + 2 < len(edges) else 6)
+            low = edges[n] + (22 if n else 8)
+            high = edges[n + 1] - (22 if n + 2 < len(edges) else 6)
             if length(said, 12) < high - low:
                 self.c.text(low, top + BAR / 2 + 4.5, said, 12, colour)
                 return
