@@ -1,4 +1,4 @@
-"""A record as a Perfetto trace: who owns each pCPU, what each vCPU and vector does, and every interrupt's way as a flow.
+"""A record as a Perfetto trace: who owns each pCPU, what each vCPU and vector does, every interrupt's way as a flow.
 
 The file is a sequence of protocol-buffer packets, written as they are made (perfetto/trace/trace_packet.proto and
 perfetto/trace/track_event/*.proto; the numbers below are theirs). Times are ns, rounded down.

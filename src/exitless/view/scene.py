@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from exitless.record.block import Event, Header, Record
 from exitless.study.journeys import Journey, Step, choose, of_source, of_vectors
 from exitless.study.spans import Phase, Spans, of_rows, rows
-from exitless.view.words import Card, cards, source_name, vcpu_name
+from exitless.view.words import Card, Words, cards, is_model, source_name, vcpu_name
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
 
@@ -46,11 +46,15 @@ class Scene:
 
     def cards(self) -> list[Card]:
         """The numbered steps of the selection."""
+        if is_model(self.header):
+            return _model_cards(self)
         return cards(self.header, self.journey) if self.journey else []
 
     def missing(self) -> list[str]:
         """Say what the record does not hold, in sentences."""
         kinds, out = self.spans.kinds, []
+        if is_model(self.header):
+            return []
         if Kind.SOURCE_ASSERT not in kinds:
             out.append("This record names no device assertion: latency from a device is unknown.")
         if not kinds.keys() & {Kind.PID_POST, Kind.PID_PROCESS, Kind.PIR_SYNC} and self.header.origin != "simulated":
@@ -60,6 +64,17 @@ class Scene:
         if not kinds.keys() & {Kind.IRQ_EOI, Kind.IRQ_RETURN} and self.spans.vectors:
             out.append("It has no end of interrupt: how long a vector was in service is unknown.")
         return out
+
+
+def _model_cards(scene: Scene) -> list[Card]:
+    """Number the steps of a model's run; who took one and what it did stand in the name of its cost."""
+    out = []
+    for e in scene.events:
+        if e.kind == Kind.STEP and 0 <= e.a < len(scene.header.costs):
+            meant = [x for x in scene.events if x.time_ps == e.time_ps and x.kind != Kind.STEP]
+            who, _, says = scene.header.costs[e.a].partition(": ")
+            out.append(Card(e.time_ps, tuple(Step(*x) for x in meant or [e]), Words(who, says, says)))
+    return out
 
 
 def window(record: Record, first_ps: int | None, last_ps: int | None) -> tuple[int, int]:
@@ -97,7 +112,9 @@ def scene(
     out = Scene(record.header, low, high, len(record), [], of_rows(found, record.header, None, high))
     out.journeys = [j for j in _interrupts(found, record.header, source) if j.start >= low]
     out.chosen = choose(out.journeys, nth)
-    if around is not None and out.journey is not None:
+    if is_model(record.header):
+        low, high = 0, max(high, record.header.length_ps)
+    elif around is not None and out.journey is not None:
         journey = out.journey
         length = max(journey.end - journey.start, 1_000_000)
         spare = (length * around - length) // 2
@@ -115,7 +132,7 @@ def narrow(wide: Scene, first_ps: int, last_ps: int) -> Scene:
 
 
 def alike(wide: Scene, model: Journey) -> Scene:
-    """Select an interrupt that meets what another scene's met: its vCPU asleep or not, a device's exit on the way or not.
+    """Select an interrupt that meets what another scene's met: a vCPU asleep or not, a device's exit on its way or not.
 
     The last of these is given up when no interrupt has it, then the first.
     """
@@ -168,7 +185,7 @@ def lanes(scene: Scene) -> list[Lane]:
 
 def _devices(scene: Scene) -> list[Lane]:
     header = scene.header
-    seen = {e.a for e in scene.events if e.kind in (Kind.SOURCE_ASSERT, Kind.SOURCE_HANDLE)}
+    seen = {e.a for e in scene.events if e.kind == Kind.SOURCE_ASSERT}
     groups: dict[str, list[int]] = {}
     for n in [n for n in sources_of(header, None) if n in seen]:
         name = header.sources[n]

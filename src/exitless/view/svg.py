@@ -1,5 +1,5 @@
-"""A still picture of one interrupt, for papers and pages without scripts: lanes, its path in numbered steps, the steps as
-a list. Further scenes are compared with the first: their interrupt's pCPU and vector, set to the same moment.
+"""A still picture of one interrupt, for papers and pages without scripts: lanes, its path in numbered steps, and those
+as a list. Further scenes are compared with the first: their interrupt's pCPU and vector, set to the same moment.
 """
 
 from collections.abc import Callable
@@ -11,9 +11,10 @@ from exitless.study.journeys import Journey
 from exitless.study.spans import Phase
 from exitless.view.marks import SANS, Canvas, length
 from exitless.view.scene import Scene, alike, narrow, place_of
+from exitless.view.steps import base_of, origins, show_short
 from exitless.view.svg_lanes import EDGE, LEFT, RIGHT, WIDTH, Lanes
-from exitless.view.timeline import base_of, origins, pieces, reason_class, show_short, tick_ps
-from exitless.view.words import headline, host_name, reason_name
+from exitless.view.timeline import pieces, reason_class, tick_ps
+from exitless.view.words import headline, host_name, is_model, reason_name
 from exitless.vocab.kinds import Kind, Owner
 
 HEAD: Final = 22
@@ -26,6 +27,7 @@ def svg(scenes: list[Scene], theme: str = "light") -> str:
     picture.title()
     picture.ruler()
     picture.lanes(shown(scenes[0]))
+    picture.quiet(scenes[0])
     for other in scenes[1:]:
         picture.compare(other)
     picture.aside(scenes[0])
@@ -38,7 +40,7 @@ def aligned(scenes: list[Scene]) -> list[Scene]:
     """Cut scenes to windows of one length that hold their interrupts, each at the same place."""
     first = scenes[0]
     model = first.journey
-    if model is None:
+    if model is None or is_model(first.header):
         return scenes[:1]
     scenes = [first, *(alike(s, model) for s in scenes[1:])]
     ways = [s.journey for s in scenes if s.journey is not None]
@@ -92,6 +94,8 @@ class _Picture(Lanes):
         """Say what is shown, how long it took, and where the numbers come from."""
         c, h, journey = self.c, self.first.header, self.first.journey
         what = (h.scenario or h.title) + (f" under {h.mechanism}" if h.mechanism else "")
+        if is_model(h):
+            journey, what = None, h.title + (f" ({h.mechanism})" if h.mechanism else "")
         self.y = 34
         c.text(EDGE, self.y, f"{what}: {headline(h, journey)}" if journey else what, 18, "ink", "bold")
         c.text(
@@ -109,10 +113,11 @@ class _Picture(Lanes):
     def ruler(self) -> None:
         """Draw the axis: µs after the assertion, or after a round time."""
         c, s = self.c, self.scene
-        base = s.journey.start if s.journey is not None else base_of(s)
-        step = max(tick_ps(s.last_ps - s.first_ps, 9), 1000)
+        model = is_model(s.header)
+        base = s.journey.start if s.journey is not None and not model else base_of(s)
+        step = max(tick_ps(s.last_ps - s.first_ps, 9), PS_PER_US if model else 1000)
         c.rect(0, self.y, WIDTH, 25, c["sunk"])
-        c.text(EDGE, self.y + 17, "µs from step 1" if s.journey is not None else "µs", 12.5, "second")
+        c.text(EDGE, self.y + 17, "step" if model else "µs from step 1" if s.journey else "µs", 12.5, "second")
         self.top = self.y + 26
         time = base - (base - s.first_ps) // step * step
         while time <= s.last_ps:
@@ -154,7 +159,9 @@ class _Picture(Lanes):
         if end + 9 + length(said, 12.5, "bold") < RIGHT:
             c.text(end + 9, y + 4.5, said, 12.5, "ink", "bold", "start", True)
         else:
-            c.text(end - 12, y + 4.5, said, 12.5, "ink", "bold", "end", True)
+            wide = length(said, 12.5, "bold") + 8
+            c.rect(end - 12 - wide, y - 6, wide + 4, 12, c["paper"])
+            c.text(end - 12, y + 4.5, said, 12.5, "ink", "bold", "end")
         self.y += 24
 
     def compare(self, other: Scene) -> None:
@@ -178,18 +185,21 @@ class _Picture(Lanes):
         self.scene = self.first
 
     def aside(self, scene: Scene) -> None:
-        """Mark the assertion through all lanes, and name what was left out."""
-        if scene.journey is not None:
+        """Mark the first step through all lanes."""
+        if scene.journey is not None and not is_model(scene.header):
             x = self.x(scene.journey.start)
             mark = f'<polyline points="{x:.1f},{self.top:.1f} {x:.1f},{self.y:.1f}" fill="none" '
             mark += f'stroke="{self.c["third"]}" stroke-width="1.2" stroke-dasharray="1.5 4"/>'
             self.c.parts.insert(0, mark)
+        self.y += 8
+
+    def quiet(self, scene: Scene) -> None:
+        """Name the CPUs that were left out."""
         kept = set(shown(scene))
         quiet = [lane.label for n, lane in enumerate(scene.lanes) if n not in kept and lane.kind in ("pcpu", "vcpu")]
         if quiet:
-            self.y += 18
-            self.c.text(LEFT, self.y, f"nothing happens here on {', '.join(quiet)}", 12, "third")
-        self.y += 8
+            self.c.text(LEFT, self.y + 13, f"nothing happens here on {', '.join(quiet)}", 12, "third")
+            self.y += 22
 
     def legend(self, scenes: list[Scene]) -> None:
         """Name the signs that are used."""
@@ -200,6 +210,9 @@ class _Picture(Lanes):
 
     def steps(self) -> None:
         """List the steps: number, time, what, detail, time since the step before, what was charged, who says so."""
+        if is_model(self.first.header):
+            self.model()
+            return
         if not self.cards or self.first.journey is None:
             return
         c, start = self.c, self.first.journey.start
@@ -224,6 +237,16 @@ class _Picture(Lanes):
             if length(card.words.cites, 11.5) < RIGHT - columns[6]:
                 c.text(columns[6], y, card.words.cites, 11.5, "third")
             before = card.time
+            self.y += 24
+
+    def model(self) -> None:
+        """List the steps of a model's run: number, who, what."""
+        for number, card in enumerate(self.cards, 1):
+            y = self.y + 17
+            self.c.line([(EDGE, self.y), (RIGHT, self.y)], self.c["fine"], 1)
+            self.c.badge(EDGE + 10, y - 4.5, str(number))
+            self.c.text(EDGE + 34, y, card.words.title, 13, "ink", "bold")
+            self.c.text(LEFT, y, card.words.detail, 12.5, "second")
             self.y += 24
 
 

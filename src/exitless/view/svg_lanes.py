@@ -6,7 +6,8 @@ from typing import Final
 from exitless.study.spans import ExitSpan, OwnerSpan, Phase, State
 from exitless.view.marks import Canvas, length
 from exitless.view.scene import Lane, Scene, place_of
-from exitless.view.timeline import pieces, reason_class, show_short
+from exitless.view.steps import show_short
+from exitless.view.timeline import pieces, reason_class
 from exitless.view.words import Card, host_name, reason_name, source_name, vcpu_name
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
