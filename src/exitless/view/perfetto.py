@@ -33,6 +33,10 @@ STATES: Final = {
     State.GUEST: "running", State.ROOT: "in the hypervisor", State.RUNNABLE: "runnable", State.BLOCKED: "blocked",
     State.OFFLINE: "offline",
 }  # fmt: skip
+OF_VCPU: Final = (
+    Kind.SOURCE_HANDLE, Kind.IRQ_REQUEST, Kind.IRQ_INJECT, Kind.IRQ_WINDOW, Kind.IRQ_EOI, Kind.IRQ_RETURN,
+    Kind.PORT_RAISE, Kind.PORT_CLEAR,
+)  # fmt: skip
 PHASES: Final = {Phase.POSTED: "PIR", Phase.REQUESTED: "VIRR", Phase.SERVICE: "in service"}
 
 Notes = tuple[tuple[str, int | str], ...]
@@ -185,9 +189,9 @@ class _Tracks:
                 place = ("pid", vcpu, 0, 0)
             elif kind == Kind.VM_EXIT:
                 place = ("exit", step.pcpu, 0, 0) if step.time in exits else None
-            elif kind == Kind.IRQ_DELIVER or (kind == Kind.VM_ENTRY and step.a >= 0):
-                place = ("vector", vcpu, step.a, Phase.SERVICE)
-            elif kind not in (Kind.SOURCE_HANDLE, Kind.IRQ_EOI, Kind.IRQ_RETURN, Kind.PORT_RAISE, Kind.PORT_CLEAR):
+            elif kind == Kind.IRQ_DELIVER or (kind == Kind.VM_ENTRY and max(step.a, journey.vector) >= 0):
+                place = ("vector", vcpu, step.a if step.a >= 0 else journey.vector, Phase.SERVICE)
+            elif kind not in OF_VCPU:
                 place = None
             if place is None:
                 continue

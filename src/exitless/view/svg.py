@@ -11,7 +11,7 @@ from exitless.study.journeys import Journey
 from exitless.study.spans import Phase
 from exitless.view.marks import SANS, Canvas, length
 from exitless.view.scene import Scene, alike, narrow, place_of
-from exitless.view.steps import base_of, origins, show_short
+from exitless.view.steps import base_of, origins, show_short, wrapped
 from exitless.view.svg_lanes import EDGE, LEFT, RIGHT, WIDTH, Lanes
 from exitless.view.timeline import pieces, reason_class, tick_ps
 from exitless.view.words import headline, host_name, is_model, reason_name
@@ -96,11 +96,15 @@ class _Picture(Lanes):
         what = (h.scenario or h.title) + (f" under {h.mechanism}" if h.mechanism else "")
         if is_model(h):
             journey, what = None, h.title + (f" ({h.mechanism})" if h.mechanism else "")
-        self.y = 34
-        c.text(EDGE, self.y, f"{what}: {headline(h, journey)}" if journey else what, 18, "ink", "bold")
-        c.text(
-            RIGHT, self.y, f"{h.origin}{f', seed {h.seed}' if h.origin == 'simulated' else ''}", 13, "third", "", "end"
-        )
+        origin = f"{h.origin}{f', seed {h.seed}' if h.origin == 'simulated' else ''}"
+        lines = wrapped(f"{what}: {headline(h, journey)}" if journey else what, 80)
+        self.y = 12
+        for line in lines:
+            self.y += 22
+            c.text(EDGE, self.y, line, 18, "ink", "bold")
+        beside = length(lines[-1], 18, "bold") + length(origin, 13) + 30 < RIGHT - EDGE
+        self.y += 0 if beside else 19
+        c.text(RIGHT if beside else EDGE, self.y, origin, 13, "third", "", "end" if beside else "start")
         self.y += 22
         if journey is not None:
             c.text(EDGE, self.y, summary(self.first, journey), 13.5, "second")

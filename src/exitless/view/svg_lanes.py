@@ -8,7 +8,7 @@ from exitless.view.marks import Canvas, length
 from exitless.view.scene import Lane, Scene, place_of
 from exitless.view.steps import show_short
 from exitless.view.timeline import pieces, reason_class
-from exitless.view.words import Card, host_name, reason_name, source_name, vcpu_name
+from exitless.view.words import Card, host_name, is_model, owner_name, reason_name, source_name, vcpu_name
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
 
@@ -105,9 +105,9 @@ class Lanes:
         c = self.c
         c.glyph(reason_class(e.reason), x, y)
         name, lasted = reason_name(self.scene.header, e.reason), show_short(e.end - e.start)
-        for said, style in ((f"{name}  {lasted}", ""), (lasted, "")):
-            if x + 9 + length(said, 12, style) < after:
-                c.text(x + 9, y + 4, said, 12, "ink", style, "start", True)
+        for said in (name,) if is_model(self.scene.header) else (f"{name}  {lasted}", lasted):
+            if x + 9 + length(said, 12) < after:
+                c.text(x + 9, y + 4, said, 12, "ink", "", "start", True)
                 return
 
     def owner(self, s: OwnerSpan, cut: tuple[float, float], top: float, badges: list[float]) -> None:
@@ -123,8 +123,9 @@ class Lanes:
         c.rect(x, top, end - x, BAR, fill)
         if kind < 0:
             c.rect(x, top + BAR - 2, end - x, 2, c[f"{name}-edge"])
-        host = host_name(self.scene.header)
-        said = vcpu_name(self.scene.header, s.vcpu) if s.owner != Owner.XEN and s.vcpu >= 0 else host
+        said = vcpu_name(self.scene.header, s.vcpu)
+        if s.owner == Owner.XEN or s.vcpu < 0:
+            said = owner_name(self.scene.header, s.owner)
         colour = f"{name}-text"
         if kind >= 0:
             colour = f"on-reason-{kind}" if kind in (1, 5) else "on-reason"
