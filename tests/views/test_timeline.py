@@ -57,6 +57,7 @@ def test_numbers_on_lanes_are_the_numbers_of_the_list() -> None:
     s = scene(posted(), source="nic", around=2)
     found = lines(s, 120)
     assert row(found, "nic").strip().startswith("1")
+    found = found[: next(n for n, line in enumerate(found) if line.startswith("Registers"))]
     listed = [line.split()[0] for line in found if line.strip() and line.split()[0].isdigit()]
     assert listed == [str(n) for n in range(1, len(s.cards()) + 1)]
 
@@ -87,3 +88,22 @@ def test_an_empty_window_says_so() -> None:
 @pytest.mark.parametrize(("length", "count", "step"), [(10, 10, 1), (11, 10, 2), (1000, 10, 100), (4001, 10, 500)])
 def test_ticks_are_1_2_or_5_times_a_power_of_ten(length: int, count: int, step: int) -> None:
     assert tick_ps(length, count) == step
+
+
+def test_registers_are_told_after_each_step_that_changes_them() -> None:
+    found = lines(scene(posted(), source="nic", around=2), 80)
+    table = found[next(n for n, line in enumerate(found) if line.startswith("Registers of d1v0")) + 1 :]
+    assert table[0].split() == ["after", "PIR", "ON", "VIRR", "RVI", "in", "service"]
+    assert table[1].split() == ["{}", "{}", "31", "31", "{}"]
+    assert [line.split()[1:] for line in table[2:5]] == [
+        ["+80", "+1", "31", "31", "{}"],
+        ["-80", "-1", "31", "+80", "31>80", "{}"],
+        ["{}", "{}", "31", "-80", "80>31", "+80"],
+    ]
+
+
+def test_the_charge_of_a_step_is_never_cut_short() -> None:
+    for width in range(60, 100):
+        found = lines(scene(pvhvm(), source="nic", around=2), width)
+        charged = [line for line in found if line.split() and line.split()[0].isdigit() and " ns g" in line]
+        assert charged and all(line.endswith("guess") for line in charged), width

@@ -175,6 +175,9 @@ def set_scene(
 
 def run(args: argparse.Namespace) -> int:
     """Do it. Returns: 0."""
+    for path in (args.html, args.svg, args.perfetto):
+        if path and not Path(path).parent.is_dir():
+            raise ScenarioError(f"{path}: cannot write: there is no folder {Path(path).parent}")
     records, left = records_of(args)
     first, last = check(args, records)
     nth = args.nth

@@ -82,7 +82,7 @@ def steps(scene: Scene, width: int, signs: Signs = UNICODE) -> list[Text]:
         room = width - len(text)
         tail = f"{row[4]:>{wide[4]}}  {row[5]}"
         middle = f"{row[2]:<{wide[2]}}  {row[3]:<{wide[3]}}"
-        if wide[2] + wide[3] + 4 + wide[4] + wide[5] > room:
+        if wide[2] + wide[3] + 6 + wide[4] + wide[5] > room:
             space = max(room - wide[4] - wide[5] - 4, 10)
             middle = f"{f'{row[2]}, {row[3]}' if row[3] else row[2]:<{space}}"
             if len(middle) > space:

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from exitless.bits.units import PS_PER_MS, PS_PER_NS, PS_PER_US, show_time
 from exitless.study.spans import Phase, State, StateSpan, VectorSpan
+from exitless.view.registers import registers
 from exitless.view.scene import Lane, Scene, place_of
 from exitless.view.steps import ASCII, DIGITS, UNICODE, Signs, base_of, steps, wrapped
 from exitless.view.words import host_name, is_model, reason_name
@@ -118,6 +119,8 @@ def timeline(scene: Scene, width: int = 80, ascii_only: bool = False) -> list[Te
     _badges(plot, lines)
     out = [*_head(scene, width, signs), _ruler(plot).text(), *[row.text() for _, row in lines]]
     out += [Text(), *_legend(scene, width, signs), Text(), *steps(scene, width, signs)]
+    table = registers(scene, width)
+    out += [Text(), *table] if table else []
     return [plain(line) for line in out] if ascii_only else out
 
 
