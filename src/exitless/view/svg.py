@@ -282,7 +282,8 @@ class _Legend:
     def of(self, s: Scene) -> None:
         """Add the signs of one scene."""
         c, low, high = self.c, s.first_ps, s.last_ps
-        owners = {x.owner for found in s.spans.owners.values() for x in found if x.end > low and x.start < high}
+        bars = [x for found in s.spans.owners.values() for x in found if x.end > low and x.start < high]
+        owners = {x.owner for x in bars if x.owner != Owner.XEN or x.reason < 0}
         if Owner.GUEST in owners:
             self.item("guest", lambda x, y: c.rect(x, y - 10, 18, 12, c["guest"]))
         if Owner.DOM0 in owners:
@@ -290,6 +291,7 @@ class _Legend:
         if Owner.XEN in owners:
             self.item(f"{host_name(s.header)}, no exit", lambda x, y: c.rect(x, y - 10, 18, 12, c["xen"]))
         reasons = {e.reason for e in s.spans.exits if low <= e.start <= high}
+        reasons |= {x.reason for x in bars if x.owner == Owner.XEN and x.reason >= 0}
         for reason in sorted(reasons, key=lambda r: (reason_class(r), r)):
             self.item(reason_name(s.header, reason), partial(self.sign, reason_class(reason)))
         used = {
