@@ -39,12 +39,16 @@ OF_VCPU: Final = (
 )  # fmt: skip
 PHASES: Final = {Phase.POSTED: "PIR", Phase.REQUESTED: "VIRR", Phase.SERVICE: "in service"}
 
+SHORT: Final = tuple(bytes((value,)) for value in range(128))
+
 Notes = tuple[tuple[str, int | str], ...]
 Place = tuple[str, int, int, int]
 
 
 def varint(value: int) -> bytes:
     """Encode a whole number, seven bits a byte, lowest first; a negative one as 64 bits."""
+    if 0 <= value < 128:
+        return SHORT[value]
     value &= 0xFFFF_FFFF_FFFF_FFFF
     out = bytearray()
     while value > 127:
