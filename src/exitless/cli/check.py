@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from pathlib import Path as FilePath
 from typing import Any
 
 from rich.console import Console
@@ -11,11 +12,12 @@ from rich.text import Text
 
 from exitless.check.catalog import Entry, entries, find, make
 from exitless.check.explore import STATES_AT_MOST, Search
-from exitless.check.path import Path, counterexample
+from exitless.check.path import Path, counterexample, counterexample_record
 from exitless.check.property import law_kind, law_name, sometimes_name
 from exitless.cli.main import near
 from exitless.cli.output import console, write_json
 from exitless.errors import ScenarioError
+from exitless.record.store import write as store
 
 PORTION = 2_000
 DEFAULT = "post-while-blocking"
@@ -29,6 +31,7 @@ def add_parser(subparsers: Any) -> None:
     p.add_argument("--mutate", metavar="NAME", help="break the protocol on purpose")
     p.add_argument("--list", action="store_true", help="list the worlds and their mutations")
     p.add_argument("--states", type=int, default=STATES_AT_MOST, metavar="N", help="give up beyond so many states")
+    p.add_argument("--out", metavar="DIR", help="keep the record of each counterexample there, for `exitless show`")
     p.add_argument("--json", metavar="FILE", help="write the results as JSON (- for standard output)")
     p.set_defaults(run=run)
 
@@ -224,6 +227,19 @@ def print_timeline(out: Console, path: Path) -> None:
         out.print()
 
 
+def keep(folder: str, outcome: Outcome) -> None:
+    """Write a counterexample as a record, if there is one. Errors: ScenarioError."""
+    if outcome.path is None:
+        return
+    target = FilePath(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise ScenarioError(f"--out {folder}: cannot make the directory: {problem.strerror}") from None
+    name = "-".join(part for part in (outcome.entry.name, outcome.mutation) if part)
+    store(counterexample_record(outcome.path), target / f"{name}.xl")
+
+
 def print_list(out: Console) -> None:
     """List worlds and mutations."""
     for entry in entries():
@@ -244,6 +260,8 @@ def run(args: argparse.Namespace) -> int:
     outcomes = []
     for entry, mutation in choose(args):
         outcomes.append(explore(entry, mutation, args.states))
+        if args.out:
+            keep(args.out, outcomes[-1])
         if args.json != "-":
             if len(outcomes) > 1:
                 out.print()

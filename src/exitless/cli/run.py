@@ -8,12 +8,13 @@ from typing import Any
 from exitless.bits import units
 from exitless.cli.answers import Answer, answers, print_answers
 from exitless.cli.output import console, progress, write_json
+from exitless.cli.simulating import add_scenario_options, asked
 from exitless.cli.tables import print_results
 from exitless.errors import LawBroken, ScenarioError
 from exitless.record.block import Record
 from exitless.record.sinks import Sink
 from exitless.record.store import write as store
-from exitless.scenario import Built, Scenario, check_mechanisms, load, prepare, quantity
+from exitless.scenario import Built, Scenario, load, prepare
 from exitless.scenario.schema import Bound
 from exitless.study.meeting import Meeting
 from exitless.study.summary import Summary, summarize
@@ -27,16 +28,7 @@ def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     p = subparsers.add_parser("run", help="simulate a scenario under its mechanisms and compare them")
     p.add_argument("scenario", nargs="?", default="mail", help="a name from the library (default mail) or a .toml file")
-    p.add_argument("--mechanism", action="append", metavar="NAME", help="only this one (repeatable)")
-    p.add_argument("--seed", type=int, help="seed of every random stream (default: the scenario's)")
-    p.add_argument("--length", metavar="TIME", help='simulated time, for example "200 ms" (default: the scenario\'s)')
-    p.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="PATH=VALUE",
-        help="change the scenario, for example device[0].load=60",
-    )
+    add_scenario_options(p)
     p.add_argument("--laws", action="store_true", help="check the laws of state after every event")
     p.add_argument("--out", metavar="DIR", help="keep the whole record of each mechanism there")
     p.add_argument("--json", metavar="FILE", help="write the results as JSON (- for standard output)")
@@ -130,14 +122,7 @@ def run_one(
 
 def run_all(args: argparse.Namespace) -> list[Result]:
     """Run every mechanism asked for, with progress on standard error."""
-    scenario, name = load(args.scenario, args.set)
-    names = args.mechanism or scenario.run.mechanisms
-    if not names:
-        raise ScenarioError(f"{name}: run.mechanisms is empty and no --mechanism was given")
-    check_mechanisms(names, "--mechanism")
-    length = None if args.length is None else quantity(units.parse_time_ps, args.length, "--length")
-    if length is not None and length <= 0:
-        raise ScenarioError(f"--length {args.length}: expected more than 0")
+    scenario, name, names, length = asked(args.scenario, args)
     folder = None
     if args.out:
         folder = Path(args.out)

@@ -360,7 +360,7 @@ def _charge(events: list[Event], first: int, journey: Journey, header: Header) -
         n -= 1
     charges: list[list[Charge]] = [[] for _ in steps]
     place = 1
-    for e in events[n:]:
+    for e in (events[k] for k in range(n, len(events))):
         if e.time_ps > steps[-1].time:
             break
         if e.kind != Kind.STEP:

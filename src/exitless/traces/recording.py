@@ -1,5 +1,6 @@
 """Turns what a reader hands out into a record, so that every study and view of simulations works on recordings."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -99,12 +100,14 @@ class Maker:
         return order
 
 
-def record_of(reader: Reader) -> Record:
-    """Read a recording to its end into a record. Errors: TraceError."""
+def record_of(reader: Reader, tick: Callable[[int], None] | None = None) -> Record:
+    """Read a recording to its end into a record; ``tick`` is told how many bytes are behind it. Errors: TraceError."""
     maker = Maker(reader)
     for rows in reader.rows():
         for row in rows:
             maker.row(row)
+        if tick is not None:
+            tick(reader.done)
     order = maker.sort_vcpus()
     record = maker.record
     vcpus = [reader.vcpus[n] for n in order]

@@ -1,12 +1,13 @@
 """What there is to draw of a record: a window, lanes from devices down to vectors, and the interrupts in it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from exitless.record.block import Event, Header, Record
 from exitless.study.journeys import Journey, Step, choose, of_source, of_vectors
 from exitless.study.spans import Phase, Spans, of_rows, rows
-from exitless.view.words import Card, cards, source_name, vcpu_name
+from exitless.view.words import Card, Words, cards, is_model, source_name, vcpu_name
+from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
 
 WARM_UP_PS: Final = 500_000_000
@@ -45,11 +46,15 @@ class Scene:
 
     def cards(self) -> list[Card]:
         """The numbered steps of the selection."""
+        if is_model(self.header):
+            return _model_cards(self)
         return cards(self.header, self.journey) if self.journey else []
 
     def missing(self) -> list[str]:
         """Say what the record does not hold, in sentences."""
         kinds, out = self.spans.kinds, []
+        if is_model(self.header):
+            return []
         if Kind.SOURCE_ASSERT not in kinds:
             out.append("This record names no device assertion: latency from a device is unknown.")
         if not kinds.keys() & {Kind.PID_POST, Kind.PID_PROCESS, Kind.PIR_SYNC} and self.header.origin != "simulated":
@@ -59,6 +64,17 @@ class Scene:
         if not kinds.keys() & {Kind.IRQ_EOI, Kind.IRQ_RETURN} and self.spans.vectors:
             out.append("It has no end of interrupt: how long a vector was in service is unknown.")
         return out
+
+
+def _model_cards(scene: Scene) -> list[Card]:
+    """Number the steps of a model's run; who took one and what it did stand in the name of its cost."""
+    out = []
+    for e in scene.events:
+        if e.kind == Kind.STEP and 0 <= e.a < len(scene.header.costs):
+            meant = [x for x in scene.events if x.time_ps == e.time_ps and x.kind != Kind.STEP]
+            who, _, says = scene.header.costs[e.a].partition(": ")
+            out.append(Card(e.time_ps, tuple(Step(*x) for x in meant or [e]), Words(who, says, says)))
+    return out
 
 
 def window(record: Record, first_ps: int | None, last_ps: int | None) -> tuple[int, int]:
@@ -96,14 +112,46 @@ def scene(
     out = Scene(record.header, low, high, len(record), [], of_rows(found, record.header, None, high))
     out.journeys = [j for j in _interrupts(found, record.header, source) if j.start >= low]
     out.chosen = choose(out.journeys, nth)
-    if around is not None and out.journey is not None:
+    if is_model(record.header):
+        low, high = 0, max(high, record.header.length_ps)
+    elif around is not None and out.journey is not None:
         journey = out.journey
         length = max(journey.end - journey.start, 1_000_000)
         spare = (length * around - length) // 2
-        out.first_ps, out.last_ps = max(low, journey.start - spare // 2), min(high, journey.end + spare * 3 // 2)
-    out.events = [e for e in found if out.first_ps <= e.time_ps <= out.last_ps]
+        low, high = max(low, journey.start - spare // 2), min(high, journey.end + spare * 3 // 2)
+    out.events = found
+    return narrow(out, low, high)
+
+
+def narrow(wide: Scene, first_ps: int, last_ps: int) -> Scene:
+    """Return the same scene in a window inside its own, with the lanes of what happens there."""
+    events = [e for e in wide.events if first_ps <= e.time_ps <= last_ps]
+    out = replace(wide, first_ps=first_ps, last_ps=last_ps, events=events)
     out.lanes = lanes(out)
     return out
+
+
+def alike(wide: Scene, model: Journey) -> Scene:
+    """Select an interrupt that meets what another scene's met: a vCPU asleep or not, a device's exit on its way or not.
+
+    The last of these is given up when no interrupt has it, then the first.
+    """
+
+    def wakes(j: Journey) -> bool:
+        return any(step.kind == Kind.SCHED_WAKE for step in j.steps)
+
+    def met(j: Journey) -> bool:
+        found = [e.reason for e in wide.spans.exits if e.vcpu == j.vcpu and e.start in j.touching]
+        return Exit.EXTERNAL_INTERRUPT in found
+
+    whole = [n for n, j in enumerate(wide.journeys) if j.handled >= 0 and j.handled + 1 < len(j.steps)]
+    same = [n for n in whole if wakes(wide.journeys[n]) == wakes(model)]
+    both = (n for n in same if wide.journeys[n].touching and model.touching and met(wide.journeys[n]))
+    plain = (n for n in same if not wide.journeys[n].touching)
+    chosen = next(both, -1) if model.touching else next(plain, -1)
+    if chosen < 0:
+        chosen = next(iter(same or whole), wide.chosen)
+    return replace(wide, chosen=chosen)
 
 
 def sources_of(header: Header, name: str | None) -> list[int]:
@@ -137,7 +185,7 @@ def lanes(scene: Scene) -> list[Lane]:
 
 def _devices(scene: Scene) -> list[Lane]:
     header = scene.header
-    seen = {e.a for e in scene.events if e.kind in (Kind.SOURCE_ASSERT, Kind.SOURCE_HANDLE)}
+    seen = {e.a for e in scene.events if e.kind == Kind.SOURCE_ASSERT}
     groups: dict[str, list[int]] = {}
     for n in [n for n in sources_of(header, None) if n in seen]:
         name = header.sources[n]
@@ -208,14 +256,14 @@ def _vcpus(scene: Scene, header: Header, spans: Spans) -> list[Lane]:
         out.append(Lane("Virtual CPUs", "vcpu", vcpu_name(header, v), "dom0" if dom0 else "guest", v))
         if dom0:
             continue
+        for who, port in sorted(spans.ports):
+            if who == v and any(x.end >= low and x.start <= high for x in spans.ports[(who, port)]):
+                out.append(Lane("Virtual CPUs", "port", f"port {port}", _port_source(header, v, port), v, port))
         for who, vector in sorted(spans.vectors, key=lambda key: (key[0], -key[1])):
             inside = any(x.end >= low and x.start <= high for x in spans.vectors[(who, vector)])
             if who == v and inside:
                 whose = _whose(header, v, vector, spans)
                 out.append(Lane("Virtual CPUs", "vector", f"0x{vector:02x}", whose, v, vector))
-        for who, port in sorted(spans.ports):
-            if who == v and any(x.end >= low and x.start <= high for x in spans.ports[(who, port)]):
-                out.append(Lane("Virtual CPUs", "port", f"port {port}", _port_source(header, v, port), v, port))
     return out
 
 

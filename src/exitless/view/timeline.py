@@ -1,38 +1,25 @@
 """The timeline in a terminal: the lanes of the pictures in characters, and the selected interrupt's steps as lines."""
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from rich.text import Text
 
 from exitless.bits.units import PS_PER_MS, PS_PER_NS, PS_PER_US, show_time
 from exitless.study.spans import Phase, State, StateSpan, VectorSpan
+from exitless.view.registers import registers
 from exitless.view.scene import Lane, Scene, place_of
-from exitless.view.words import Card, headline, reason_name
+from exitless.view.steps import ASCII, DIGITS, UNICODE, Signs, base_of, steps, wrapped
+from exitless.view.words import host_name, is_model, reason_name
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
 
 LABEL: Final = 11
 NARROWEST: Final = 60
 WIDEST: Final = 200
-DIGITS: Final = "123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-class Signs(NamedTuple):
-    """The characters of one form."""
-
-    owners: str  # idle, Xen, dom0, guest
-    phases: str  # PIR, VIRR, in service, paused
-    states: str  # running, in the host, runnable, blocked
-    exits: str  # EXTERNAL_INTERRUPT, INTERRUPT_WINDOW, VMCALL, HLT, EOI_INDUCED, APIC and MSR access, any other
-    box: str  # ON: left, inside, right
-    mark: str
-    micro: str
-
-
-UNICODE: Final = Signs("·▓▒█", "┄─━╌", "█─╌·", "▼□▲‖◆●✕", "╞═╡", "│", "µs")
-ASCII: Final = Signs(".x%#", ":-=~", "#-~.", "vw^hea*", "[=]", "|", "us")
-
+IN_ASCII: Final = {"µ": "u", "–": "-", "…": "~", "·": ".", "×": "x", "→": ">", "≥": ">", "≤": "<"}
 REASONS: Final = (Exit.EXTERNAL_INTERRUPT, Exit.INTERRUPT_WINDOW, Exit.VMCALL, Exit.HLT, Exit.EOI_INDUCED)
 ACCESSES: Final = (Exit.APIC_ACCESS, Exit.APIC_WRITE, Exit.MSR_READ, Exit.MSR_WRITE, Exit.TPR_BELOW_THRESHOLD)
 REASON_STYLES: Final = ("#d2521a", "#b58a00", "#9a55d6", "bold", "#0a98a0", "#2490ea", "bold")
@@ -117,7 +104,8 @@ def timeline(scene: Scene, width: int = 80, ascii_only: bool = False) -> list[Te
     """Draw a scene for a terminal. Below 60 columns the step list stands alone; above 200 nothing grows."""
     signs = ASCII if ascii_only else UNICODE
     if width < NARROWEST:
-        return [*_head(scene, width, signs), *steps(scene, width, signs)]
+        alone = [*_head(scene, width, signs), *steps(scene, width, signs)]
+        return [plain(line) for line in alone] if ascii_only else alone
     plot = _Plot(scene, min(width, WIDEST), signs)
     lines: list[tuple[int, Row]] = []
     for n, lane in enumerate(scene.lanes):
@@ -131,6 +119,15 @@ def timeline(scene: Scene, width: int = 80, ascii_only: bool = False) -> list[Te
     _badges(plot, lines)
     out = [*_head(scene, width, signs), _ruler(plot).text(), *[row.text() for _, row in lines]]
     out += [Text(), *_legend(scene, width, signs), Text(), *steps(scene, width, signs)]
+    table = registers(scene, width)
+    out += [Text(), *table] if table else []
+    return [plain(line) for line in out] if ascii_only else out
+
+
+def plain(line: Text) -> Text:
+    """Return a line without any character outside ASCII, as wide as before."""
+    out = line.copy()
+    out.plain = "".join(sign if sign.isascii() else IN_ASCII.get(sign, "?") for sign in line.plain)
     return out
 
 
@@ -139,24 +136,14 @@ def _head(scene: Scene, width: int, signs: Signs) -> list[Text]:
     h = scene.header
     what = f"{h.scenario or h.title}" + (f" under {h.mechanism}" if h.mechanism else "")
     seed = f", seed {h.seed}" if h.origin == "simulated" else ""
+    if is_model(h):
+        what = h.title + (f" (broken on purpose: {h.mechanism})" if h.mechanism else "")
     part = f"{show_time(scene.first_ps)} to {show_time(scene.last_ps)}; {len(scene.events)} of {scene.rows_total} rows"
-    lines = [f"{what}, {h.origin}{seed}", part, *scene.missing()]
+    lines = [f"{what}, {h.origin}{seed}", *([] if is_model(h) else [part]), *scene.missing()]
     out = []
     for line in lines:
-        out += [Text(piece.replace("µs", signs.micro)) for piece in _wrapped(line, width)]
+        out += [Text(piece.replace("µs", signs.micro)) for piece in wrapped(line, width)]
     return out
-
-
-def _wrapped(line: str, width: int) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(line, max(width, 20)) or [""]
-
-
-def base_of(scene: Scene) -> int:
-    """Return the round time from which the ruler counts."""
-    unit = PS_PER_MS if scene.last_ps - scene.first_ps < 10 * PS_PER_MS else 1000 * PS_PER_MS
-    return scene.first_ps // unit * unit if scene.first_ps >= unit else 0
 
 
 def tick_ps(length: int, count: int) -> int:
@@ -173,8 +160,14 @@ def _ruler(plot: _Plot) -> Row:
     """Draw the axis: µs after a round time."""
     scene = plot.scene
     base = base_of(scene)
-    step = max(tick_ps(plot.length, max(2, plot.cells // 10)), PS_PER_NS)
-    label = plot.signs.micro if base == 0 else f"{plot.signs.micro} +{base // PS_PER_MS} ms"
+    step = max(tick_ps(plot.length, max(2, plot.cells // 10)), PS_PER_US if is_model(scene.header) else PS_PER_NS)
+    label = (
+        "step"
+        if is_model(scene.header)
+        else plot.signs.micro
+        if base == 0
+        else f"{plot.signs.micro} +{base // PS_PER_MS} ms"
+    )
     row = Row(label, plot.cells)
     time = -(-scene.first_ps // step) * step
     while time <= scene.last_ps:
@@ -314,8 +307,6 @@ def _badges(plot: _Plot, lines: list[tuple[int, Row]]) -> None:
 
 def _legend(scene: Scene, width: int, signs: Signs) -> list[Text]:
     """Name the signs that the window uses, and no other."""
-    from exitless.view.words import host_name
-
     names = ["idle", host_name(scene.header), "dom0", "guest"]
     low, high = scene.first_ps, scene.last_ps
     owners = {s.owner for found in scene.spans.owners.values() for s in found if s.end > low and s.start < high}
@@ -331,6 +322,10 @@ def _legend(scene: Scene, width: int, signs: Signs) -> list[Text]:
     }
     said = ("PIR or event pending", "VIRR", "in service", "not running")
     parts += [f"{signs.phases[p]} {said[p]}" for p in sorted(used)]
+    found = [s for v in scene.spans.states.values() for s in v if s.end > low and s.start < high]
+    now = {s.state for s in found}
+    told = {State.ROOT: f"in {names[1]}", State.RUNNABLE: "runnable", State.BLOCKED: "blocked"}
+    parts += [f"vCPU {signs.states[state]} {word}" for state, word in told.items() if state in now]
     return [Text(line) for line in _packed(parts, width)]
 
 
@@ -343,54 +338,3 @@ def _packed(parts: list[str], width: int) -> list[str]:
         else:
             lines.append(part)
     return lines
-
-
-def origins(card: Card) -> str:
-    """Say what was charged for a step and where those numbers come from; a dash where nothing was."""
-    charges = [c for row in card.rows for c in row.charges]
-    if not charges:
-        return "–"
-    words = sorted({c.origin.split(":")[0] for c in charges})
-    return f"{show_short(sum(c.ps for c in charges))} {', '.join(words)}"
-
-
-def show_short(ps: int) -> str:
-    """Print a duration in ns below 10 µs, so that parts add up."""
-    if ps < 10 * PS_PER_US:
-        return f"{ps / PS_PER_NS:.0f} ns"
-    return show_time(ps)
-
-
-def steps(scene: Scene, width: int, signs: Signs = UNICODE) -> list[Text]:
-    """List the steps of the selected interrupt: number, time, what, detail, time since the step before, charged."""
-    journey = scene.journey
-    if journey is None:
-        return [Text("No interrupt in this window.")]
-    base = base_of(scene)
-    latency = show_time(journey.latency) if journey.latency >= 0 else "not reached in this record"
-    begins = "assertion to handler" if journey.source >= 0 else "first seen to delivery"
-    n, m = len(journey.exits), len(journey.touching)
-    line = f"{headline(scene.header, journey)}: {begins} {latency}; exits of its own {n}, of others meanwhile {m}"
-    out = [Text(piece.replace("µs", signs.micro), "bold") for piece in _wrapped(line, width)]
-    found = scene.cards()
-    rows = [("", f"{signs.micro}{f' +{base // PS_PER_MS} ms' if base else ''}", "step", "", "since", "charged")]
-    before = found[0].time
-    for number, card in enumerate(found, 1):
-        since = f"+{show_short(card.time - before)}" if number > 1 else ""
-        before = card.time
-        at = f"{(card.time - base) / PS_PER_US:.3f}"
-        rows.append((str(number), at, card.words.title, card.words.detail, since, origins(card)))
-    wide = [max(len(row[n]) for row in rows) for n in range(6)]
-    for row in rows:
-        text = f"{row[0]:>{wide[0]}}  {row[1]:>{wide[1]}}  "
-        room = width - len(text)
-        tail = f"{row[4]:>{wide[4]}}  {row[5]}"
-        middle = f"{row[2]:<{wide[2]}}  {row[3]:<{wide[3]}}"
-        if wide[2] + wide[3] + 4 + wide[4] + wide[5] > room:
-            space = max(room - wide[4] - wide[5] - 4, 10)
-            middle = f"{f'{row[2]}, {row[3]}' if row[3] else row[2]:<{space}}"
-            if len(middle) > space:
-                middle = f"{row[2][:space]:<{space}}"
-        line = f"{text}{middle}  {tail}".replace("µs", signs.micro)
-        out.append(Text((line if signs is UNICODE else line.replace("–", "-"))[:width].rstrip()))
-    return out

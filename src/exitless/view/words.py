@@ -45,6 +45,11 @@ def is_xen(header: Header) -> bool:
     return header.origin == "simulated" or "xen" in header.origin.lower()
 
 
+def is_model(header: Header) -> bool:
+    """Tell whether a record is a run that the model checker found."""
+    return header.origin == "model checker"
+
+
 def host_name(header: Header) -> str:
     """Return what the hypervisor is called."""
     return "Xen" if is_xen(header) else "host"
