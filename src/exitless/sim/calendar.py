@@ -2,6 +2,8 @@
 
 An entry is a time, an event number and two small arguments. Entries with equal times leave in the order in
 which they came. Time is kept apart from the sequence number, so runs may last as long as picoseconds do.
+What an entry says stays in one place while its key, time and ticket, moves through the heap. A ticket is the
+sequence number times ``SLOTS`` plus that place, so tickets order equal times and find the entry as well.
 """
 
 from typing import Final
@@ -11,20 +13,24 @@ from mypy_extensions import i64
 
 from exitless.bits.words import zeros
 
-SEQUENCE_LIMIT: Final = 4611686018427387904
+SLOTS: Final = 1048576
+SEQUENCE_LIMIT: Final = 4398046511104
 
 
 class Calendar:
     """Pending events, earliest first.
 
     ``pop`` moves the earliest entry into ``now``, ``event``, ``x`` and ``y`` and tells whether there was one.
-    Shapes: columns of equal length; ``count`` entries of them are in use.
+    Shapes: columns of equal length; of ``key_time`` and ``ticket`` the first ``count`` are in use, of ``free`` the
+    others: places in ``what`` that hold no entry.
+    Errors: OverflowError beyond ``SLOTS`` pending entries or ``SEQUENCE_LIMIT`` pushes.
     """
 
     def __init__(self, capacity: i64) -> None:
         self.key_time: vec[i64] = zeros(capacity)
-        self.key_order: vec[i64] = zeros(capacity)
+        self.ticket: vec[i64] = zeros(capacity)
         self.what: vec[i64] = zeros(capacity)
+        self.free: vec[i64] = zeros(capacity)
         self.capacity: i64 = capacity
         self.count: i64 = 0
         self.order: i64 = 0
@@ -32,6 +38,10 @@ class Calendar:
         self.event: i64 = 0
         self.x: i64 = 0
         self.y: i64 = 0
+        i: i64 = 0
+        while i < capacity:
+            self.free[i] = i
+            i += 1
 
     def push(self, time: i64, event: i64, x: i64, y: i64) -> None:
         """Add an entry. ``event`` and ``x`` are below 65,536; ``y`` is below 2**30."""
@@ -39,23 +49,24 @@ class Calendar:
         if n == self.capacity:
             self._grow()
         self.count = n + 1
-        self.order += 1
-        order: i64 = self.order
-        payload: i64 = event + x * 65536 + y * 4294967296
+        order: i64 = self.order + 1
+        if order == SEQUENCE_LIMIT:
+            raise OverflowError("the calendar has numbered as many entries as its tickets can hold")
+        self.order = order
+        slot: i64 = self.free[n]
+        self.what[slot] = event + x * 65536 + y * 4294967296
         times: vec[i64] = self.key_time
-        orders: vec[i64] = self.key_order
-        what: vec[i64] = self.what
+        tickets: vec[i64] = self.ticket
         while n > 0:
             parent: i64 = (n - 1) >> 1
-            if times[parent] <= time:
+            above: i64 = times[parent]
+            if above <= time:
                 break
-            times[n] = times[parent]
-            orders[n] = orders[parent]
-            what[n] = what[parent]
+            times[n] = above
+            tickets[n] = tickets[parent]
             n = parent
         times[n] = time
-        orders[n] = order
-        what[n] = payload
+        tickets[n] = order * SLOTS + slot
 
     def pop(self) -> bool:
         """Take the earliest entry; False when there is none."""
@@ -63,40 +74,36 @@ class Calendar:
         if n == 0:
             return False
         times: vec[i64] = self.key_time
-        orders: vec[i64] = self.key_order
-        what: vec[i64] = self.what
-        payload: i64 = what[0]
+        tickets: vec[i64] = self.ticket
+        slot: i64 = tickets[0] & (SLOTS - 1)
+        payload: i64 = self.what[slot]
         self.now = times[0]
         self.event = payload & 65535
         self.x = (payload >> 16) & 65535
         self.y = payload >> 32
         n -= 1
         self.count = n
-        if n == 0:
-            return True
+        self.free[n] = slot
         time: i64 = times[n]
-        order: i64 = orders[n]
-        last: i64 = what[n]
+        ticket: i64 = tickets[n]
         hole: i64 = 0
         child: i64 = 1
         while child < n:
+            least: i64 = times[child]
             right: i64 = child + 1
             if right < n:
-                tr: i64 = times[right]
-                tl: i64 = times[child]
-                if tr < tl or (tr == tl and orders[right] < orders[child]):
+                other: i64 = times[right]
+                if other < least or (other == least and tickets[right] < tickets[child]):
                     child = right
-            tc: i64 = times[child]
-            if tc > time or (tc == time and orders[child] > order):
+                    least = other
+            if least > time or (least == time and tickets[child] > ticket):
                 break
-            times[hole] = tc
-            orders[hole] = orders[child]
-            what[hole] = what[child]
+            times[hole] = least
+            tickets[hole] = tickets[child]
             hole = child
             child = 2 * hole + 1
         times[hole] = time
-        orders[hole] = order
-        what[hole] = last
+        tickets[hole] = ticket
         return True
 
     def next_time(self) -> i64:
@@ -106,11 +113,14 @@ class Calendar:
         return self.key_time[0]
 
     def _grow(self) -> None:
-        i: i64 = 0
-        more: i64 = self.capacity
+        i: i64 = self.capacity
+        more: i64 = i + i
+        if more > SLOTS:
+            raise OverflowError("the calendar holds more pending entries than its tickets can tell apart")
         while i < more:
             self.key_time = append(self.key_time, 0)
-            self.key_order = append(self.key_order, 0)
+            self.ticket = append(self.ticket, 0)
             self.what = append(self.what, 0)
+            self.free = append(self.free, i)
             i += 1
-        self.capacity = more + more
+        self.capacity = more
