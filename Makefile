@@ -10,7 +10,7 @@ FORM := $(if $(HAS_CC),compiled,interpreted)
 # Floors whose tests also run interpreted when the compiled form is what is installed.
 HOT := $(wildcard tests/bits tests/vocab tests/arch tests/mech tests/record tests/sim tests/check tests/parity)
 
-SOURCES := $(shell find src -type f ! -name '*.py[co]' ! -path '*.egg-info/*' | LC_ALL=C sort)
+SOURCES := $(shell find src bench -type f ! -name '*.py[co]' ! -path '*.egg-info/*' | LC_ALL=C sort)
 SAVED := $(shell cat $(VENV)/.sources 2>/dev/null)
 
 .PHONY: help demo test bench lint pages pictures clean

@@ -1,0 +1,259 @@
+"""``exitless bench``: the engine against C and SimPy on the same work, interleaved in one run, and a few rates."""
+
+import argparse
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from rich import box
+from rich.table import Table
+
+from exitless.check.catalog import make
+from exitless.check.explore import explore
+from exitless.cli import yardsticks
+from exitless.cli.output import console, progress, write_json
+from exitless.cli.yardsticks import Timed
+from exitless.errors import ExitlessError
+from exitless.record.sinks import Sink
+from exitless.scenario import load, prepare
+from exitless.sim.reference import apply_rules
+from exitless.version import VERSION, compiled, form
+
+SECOND_PS: Final = 1_000_000_000_000
+MECHANISMS: Final = ("emulated", "apicv", "posted", "vtd-posted")
+RULES_A_ROUND: Final = 6
+
+Tick = Callable[[str], None]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    p = subparsers.add_parser("bench", help="measure the engine against C and SimPy")
+    p.add_argument("--rounds", type=int, default=7, metavar="N", help="rounds, each with every form once (default 7)")
+    p.add_argument("--quick", action="store_true", help="a twentieth of the work: for a look, not for a figure")
+    p.add_argument(
+        "--json", metavar="FILE", nargs="?", const="-", help="write the figures as JSON (- for standard output)"
+    )
+    p.set_defaults(run=run)
+
+
+def machine_name() -> str:
+    """Name the processor, the system and Python."""
+    cpu = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                cpu = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass
+    return f"{cpu}, {platform.system()}, Python {platform.python_version()}"
+
+
+def spread(values: list[float]) -> list[float]:
+    """Return least, median and greatest, or nothing for nothing."""
+    return [min(values), median(values), max(values)] if values else []
+
+
+class Plan:
+    """How much is done. Times are simulated. Units: ps."""
+
+    def __init__(self, rounds: int, quick: bool) -> None:
+        share = 20 if quick else 1
+        self.rounds = rounds
+        self.engine_ps = SECOND_PS // share // (1 if compiled() else 20)
+        self.c_ps = SECOND_PS // share
+        self.simpy_ps = SECOND_PS // 20 // share
+        self.mail_ps = SECOND_PS // 10 // share // (1 if compiled() else 20)
+        self.scenarios = max(3, (100 if compiled() else 5) // share)
+        self.rule_rounds = (1_000_000 if compiled() else 20_000) // share
+        self.world = "consume-order" if quick else "post-while-blocking"
+
+
+def verify(program: str, with_simpy: bool, plan: Plan, tick: Tick) -> int:
+    """Compare all rows of all forms on several seeds; returns how many rows each form gave. Errors: LawBroken."""
+    rows = 0
+    horizon = min(yardsticks.COMPARED_PS, plan.simpy_ps)
+    for seed in yardsticks.SEEDS:
+        tick("comparing rows")
+        mine = yardsticks.engine_rows(seed, horizon)
+        rows += len(mine)
+        if program:
+            yardsticks.compare(mine, yardsticks.program_rows([program], seed, horizon), "C", seed)
+        if with_simpy:
+            yardsticks.compare(mine, yardsticks.program_rows(yardsticks.simpy_command(), seed, horizon), "SimPy", seed)
+    return rows
+
+
+def measure(recording: int, program: str, with_simpy: bool, plan: Plan, tick: Tick) -> dict[str, Any]:
+    """Run every form once a round, in an order that rotates; returns one row of the answer."""
+    forms: dict[str, Callable[[], Timed]] = {
+        "engine": lambda: yardsticks.engine_run(1, plan.engine_ps, recording),
+    }
+    if program:
+        forms["c"] = lambda: yardsticks.program_run([program], 1, plan.c_ps, recording)
+    if with_simpy:
+        forms["simpy"] = lambda: yardsticks.program_run(yardsticks.simpy_command(), 1, plan.simpy_ps, recording)
+    names = list(forms)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    events: list[float] = []
+    for n in range(plan.rounds):
+        for k in range(len(names)):
+            name = names[(n + k) % len(names)]
+            tick(f"round {n + 1}: {name}")
+            timed = forms[name]()
+            times[name].append(timed.per_interrupt())
+            if name == "engine":
+                events.append(timed.events * 1e9 / max(1, timed.cpu_ns))
+    engine = times["engine"]
+    to_c = spread([mine / c for mine, c in zip(engine, times.get("c", []))])
+    to_simpy = spread([other / mine for mine, other in zip(engine, times.get("simpy", []))])
+    return {
+        "name": "reference-recorded" if recording else "reference",
+        "engine_ns": median(engine),
+        "c_ns": median(times["c"]) if program else None,
+        "simpy_ns": median(times["simpy"]) if with_simpy else None,
+        "ratio_c": to_c[1] if to_c else None,
+        "ratio_simpy": to_simpy[1] if to_simpy else None,
+        "unit": "per interrupt",
+        "runs": plan.rounds,
+        "events_per_s": median(events),
+        "ratio_c_spread": to_c,
+        "ratio_simpy_spread": to_simpy,
+        "rounds": times,
+    }
+
+
+def rate(name: str, unit: str, runs: int, work: Callable[[], tuple[int, float]]) -> dict[str, Any]:
+    """Do some work several times; it answers how many units were done in how many ns of CPU time."""
+    costs = []
+    for _ in range(runs):
+        count, took = work()
+        costs.append(took / max(1, count))
+    cost = median(costs)
+    return {
+        "name": name, "engine_ns": cost, "c_ns": None, "simpy_ns": None, "ratio_c": None, "ratio_simpy": None,
+        "unit": unit, "runs": runs, "per_s": 1e9 / cost if cost else 0.0,
+    }  # fmt: skip
+
+
+def mail_run(mechanism: str, length_ps: int, scenarios: int) -> tuple[int, int, int]:
+    """Build and simulate ``mail`` so many times; returns events, rows and ns of CPU time."""
+    scenario, where = load("mail")
+    events = rows = 0
+    began = time.process_time_ns()
+    for seed in range(1, scenarios + 1):
+        sinks: list[Sink] = []
+        machine = prepare(scenario, where, mechanism, seed, length_ps, sinks).machine
+        machine.run(length_ps)
+        events += int(machine.events)
+        rows += int(machine.columns.rows())
+    return events, rows, time.process_time_ns() - began
+
+
+def rates(plan: Plan, tick: Tick) -> list[dict[str, Any]]:
+    """Measure what has no counterpart in C or SimPy."""
+    runs = min(3, plan.rounds)
+    found = []
+    for mechanism in MECHANISMS:
+        tick(f"mail, {mechanism}")
+        simulated: list[float] = []
+
+        def whole(mechanism: str = mechanism, simulated: list[float] = simulated) -> tuple[int, float]:
+            events, _, took = mail_run(mechanism, plan.mail_ps, 1)
+            simulated.append(plan.mail_ps / 1000 / max(1, took))
+            return events, took
+
+        row = rate(f"mail-{mechanism}", "per event, recorded", runs, whole)
+        row["simulated_s_per_s"] = median(simulated)
+        found.append(row)
+    tick("mail, 10 ms")
+
+    def short() -> tuple[int, float]:
+        return plan.scenarios, mail_run("posted", SECOND_PS // 100, plan.scenarios)[2]
+
+    found.append(rate("mail-10ms", "per scenario of 10 ms", runs, short))
+    tick("rules")
+
+    def rules() -> tuple[int, float]:
+        began = time.process_time_ns()
+        apply_rules(plan.rule_rounds)
+        return RULES_A_ROUND * plan.rule_rounds, time.process_time_ns() - began
+
+    found.append(rate("rules", "per rule", runs, rules))
+    tick("checker")
+
+    def states() -> tuple[int, float]:
+        began = time.process_time_ns()
+        search = explore(make(plan.world, ""), 1_000_000)
+        return len(search.keys), time.process_time_ns() - began
+
+    found.append(rate(f"check-{plan.world}", "per state", 1, states))
+    return found
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    if args.rounds < 1:
+        raise ExitlessError(f"exitless bench: --rounds {args.rounds}: expected 1 or more")
+    plan = Plan(args.rounds, args.quick)
+    missing = yardsticks.simpy_missing()
+    with_simpy = not missing
+    with tempfile.TemporaryDirectory(prefix="exitless-bench-") as folder, progress() as bar:
+        program, no_c = yardsticks.compile_c(folder)
+        steps = 3 + 2 * plan.rounds * (1 + bool(program) + with_simpy) + len(MECHANISMS) + 3
+        task = bar.add_task("bench", total=steps)
+
+        def tick(what: str) -> None:
+            bar.update(task, description=what, advance=1)
+
+        compared = verify(program, with_simpy, plan, tick)
+        rows = [measure(recording, program, with_simpy, plan, tick) for recording in (1, 0)]
+        rows += rates(plan, tick)
+    notes = [sentence for sentence in (no_c, missing) if sentence]
+    if args.json is not None:
+        document = {
+            "exitless": {"version": VERSION, "compiled": compiled()},
+            "machine": machine_name(), "compiled": compiled(), "quick": args.quick, "rows_compared": compared,
+            "notes": notes, "rows": rows,
+        }  # fmt: skip
+        write_json(document, args.json)
+    if args.json != "-":
+        show(rows, compared, [name for name, there in (("C", program), ("SimPy", with_simpy)) if there], notes)
+    return 0
+
+
+def show(rows: list[dict[str, Any]], compared: int, others: list[str], notes: list[str]) -> None:
+    """Print the tables."""
+    out = console()
+    out.print(f"{machine_name()}; Exitless {VERSION}, {form()}")
+    if others:
+        same = f"{compared:,} rows of {len(yardsticks.SEEDS)} seeds are the same, column by column, in the engine"
+        out.print(f"{same} and in {' and '.join(others)}.")
+    for note in notes:
+        out.print(note)
+    table = Table(box=box.SIMPLE_HEAD, title="ns per interrupt; ratios: median (least to greatest)")
+    for name in ("reference workload", "engine", "C", "SimPy", "engine / C", "SimPy / engine", "million events/s"):
+        table.add_column(name, justify="left" if name.startswith("ref") else "right")
+    for row in rows[:2]:
+        table.add_row(
+            "every event recorded" if row["name"].endswith("recorded") else "without recording",
+            *(f"{row[k]:,.0f}" if row[k] is not None else "–" for k in ("engine_ns", "c_ns", "simpy_ns")),
+            *(
+                f"{s[1]:.3g} ({s[0]:.3g} to {s[2]:.3g})" if s else "–"
+                for s in (row["ratio_c_spread"], row["ratio_simpy_spread"])
+            ),
+            f"{row['events_per_s'] / 1e6:.3g}",
+        )
+    out.print(table)
+    table = Table(box=box.SIMPLE_HEAD, title="rates, one process")
+    for name in ("what", "ns", "unit", "a second", "simulated s per s"):
+        table.add_column(name, justify="left" if name in ("what", "unit") else "right")
+    for row in rows[2:]:
+        simulated = f"{row['simulated_s_per_s']:.3g}" if "simulated_s_per_s" in row else ""
+        table.add_row(row["name"], f"{row['engine_ns']:,.4g}", row["unit"], f"{row['per_s']:,.0f}", simulated)
+    out.print(table)
