@@ -1,6 +1,7 @@
 """The still picture: well-formed, inside its edges, in the colours of the stylesheet, text as text."""
 
-import xml.etree.ElementTree as tree
+import xml.eET.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 
@@ -13,12 +14,12 @@ SVG = "{http://www.w3.org/2000/svg}"
 SAMPLES = {"posted": posted, "pvhvm": pvhvm, "recording": recording}
 
 
-def drawn(*names: str, theme: str = "light") -> tree.Element:
+def drawn(*names: str, theme: str = "light") -> ET.Element:
     """Draw samples and read the picture back."""
-    return tree.fromstring(svg([scene(SAMPLES[name](), source="nic") for name in names], theme))
+    return ET.fromstring(svg([scene(SAMPLES[name](), source="nic") for name in names], theme))
 
 
-def texts(picture: tree.Element) -> list[str]:
+def texts(picture: ET.Element) -> list[str]:
     """Return all texts."""
     return [node.text or "" for node in picture.iter(f"{SVG}text")]
 
@@ -68,7 +69,7 @@ def test_words_of_one_row_do_not_run_into_each_other() -> None:
         spots.setdefault(node.attrib["y"], []).append((x, x + wide, node.text or ""))
     for row in spots.values():
         row.sort()
-        for left, right in zip(row, row[1:], strict=False):
+        for left, right in pairwise(row):
             assert left[1] <= right[0] + 1, (left, right)
 
 
@@ -88,5 +89,5 @@ def test_dark_differs_from_light_in_every_colour_that_the_stylesheet_changes() -
 def test_names_are_escaped() -> None:
     record = posted()
     record.header.scenario = "a<b> & 'c'"
-    picture = tree.fromstring(svg([scene(record, source="nic")]))
+    picture = ET.fromstring(svg([scene(record, source="nic")]))
     assert any(text.startswith("a<b> & 'c'") for text in texts(picture))

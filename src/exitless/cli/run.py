@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from exitless.bits import units
 from exitless.cli.answers import Answer, answers, print_answers
 from exitless.cli.output import console, progress, write_json
 from exitless.cli.simulating import add_scenario_options, asked

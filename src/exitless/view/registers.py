@@ -1,5 +1,6 @@
 """What a vCPU's interrupt registers hold after each step of an interrupt, as far as a record tells, as lines."""
 
+from itertools import pairwise
 from typing import Final
 
 from rich.text import Text
@@ -56,7 +57,7 @@ def registers(scene: Scene, width: int) -> list[Text]:
     states = [("", before)] + [(str(n), held(scene, vcpu, time)) for time, n in last.items()]
     shown = [name for name in COLUMNS if any(state[name] for _, state in states)]
     rows = [["after", *shown], ["", *(cell(name, before[name], before[name]) for name in shown)]]
-    for (_, old), (number, new) in zip(states, states[1:], strict=False):
+    for (_, old), (number, new) in pairwise(states):
         if old != new:
             rows.append([number, *(cell(name, old[name], new[name]) for name in shown)])
     if not shown or len(rows) < 3:
