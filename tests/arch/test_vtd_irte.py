@@ -19,12 +19,12 @@ FORMATS = {0: (REMAPPED, REMAPPED_RESERVED), 1: (POSTED, POSTED_RESERVED)}
 FIELDS = [name for name in vars(Irte()) if name != "reserved"]
 
 
-def whole(words) -> int:  # noqa: ANN001 - a vec of words
+def whole(words) -> int:
     """Read four words as one 128-bit number."""
     return sum(words[i] << 32 * i for i in range(4))
 
 
-def words_of(entry: int):  # noqa: ANN201 - a vec of words
+def words_of(entry: int):
     """Cut a 128-bit number into four words."""
     words = pack(Irte())
     for i in range(4):

@@ -37,7 +37,7 @@ def test_notification_by_on_sn_and_urg_for_every_vector(state: tuple[int, int, i
 
 @pytest.mark.parametrize("state", TABLE)
 def test_an_old_pir_bit_changes_nothing_of_the_notification(state: tuple[int, int, int]) -> None:
-    """The remapping unit tests ON, not the old PIR bit: unlike a processor it notifies again for a vector that waits."""
+    """The remapping unit tests ON, not the old PIR bit: unlike a processor it notifies again for one that waits."""
     on, sn, urgent = state
     for vector in range(256):
         pid = descriptor(on, sn)
