@@ -69,7 +69,7 @@ def test_begin_is_its_three_steps() -> None:
 
 
 def test_no_interleaving_of_an_interrupt_with_the_softirq_loses_work() -> None:
-    """The interrupt comes before, between or after the three steps; in the end the work was taken or waits on a list."""
+    """The interrupt comes before, between or after the steps; in the end its work was taken or waits on a list."""
     for place in range(4):
         record = made(1, 1, 0)
         steps = [start_run, leave_list, take_work]

@@ -49,7 +49,7 @@ KINDS = [Port.UNBOUND, Port.INTERDOMAIN, Port.PIRQ, Port.VIRQ, Port.IPI]
 
 
 def test_states_and_errors_have_xens_numbers() -> None:
-    """FREE 0, RESERVED 1, UNBOUND 2, INTERDOMAIN 3, PIRQ 4, VIRQ 5, IPI 6; ENOENT 2, EEXIST 17, EINVAL 22, ENOSPC 28."""
+    """FREE 0 to IPI 6 in the order of sched.h; ENOENT 2, EEXIST 17, EINVAL 22, ENOSPC 28."""
     p = Port
     assert (p.FREE, p.RESERVED, p.UNBOUND, p.INTERDOMAIN, p.PIRQ, p.VIRQ, p.IPI) == (0, 1, 2, 3, 4, 5, 6)
     assert (Errno.NO_ENTRY, Errno.EXISTS, Errno.INVALID, Errno.NO_SPACE) == (2, 17, 22, 28)
