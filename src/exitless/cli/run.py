@@ -16,7 +16,7 @@ from exitless.errors import LawBroken, ScenarioError
 from exitless.record.block import Record
 from exitless.record.sinks import Sink
 from exitless.record.store import write as store
-from exitless.scenario import Built, Scenario, check_mechanisms, load, prepare, quantity
+from exitless.scenario import LONGEST_PS, Built, Scenario, check_mechanisms, load, prepare, time_within
 from exitless.scenario.schema import Bound
 from exitless.study.summary import Summary, summarize
 from exitless.study.tally import Tally
@@ -118,9 +118,7 @@ def run_all(args: argparse.Namespace) -> list[Result]:
     if not names:
         raise ScenarioError(f"{name}: run.mechanisms is empty and no --mechanism was given")
     check_mechanisms(names, "--mechanism")
-    length = None if args.length is None else quantity(units.parse_time_ps, args.length, "--length")
-    if length is not None and length <= 0:
-        raise ScenarioError(f"--length {args.length}: expected more than 0")
+    length = None if args.length is None else time_within(args.length, 1, LONGEST_PS, "--length")
     folder = None
     if args.out:
         folder = Path(args.out)
