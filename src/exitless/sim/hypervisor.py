@@ -109,7 +109,7 @@ class Hypervisor(Scheduling):
             self.assert_callback(here, vcpu)
 
     def assert_callback(self, here: Pcpu, vcpu: Vcpu) -> None:
-        """hvm_assert_evtchn_irq: from interrupt context it is left to a tasklet.
+        """hvm_assert_evtchn_irq: from interrupt context it is left to a tasklet. A global vector needs but a kick.
 
         Cites: Xen hvm/irq.c hvm_assert_evtchn_irq
         """
@@ -118,8 +118,8 @@ class Hypervisor(Scheduling):
             here.tasklets.append(vcpu.number)
             self.raise_softirq(here, Softirq.TASKLET)
             return
-        self.charge(here, Cost.CALLBACK)
         if way == ASSERT_LAPIC:
+            self.charge(here, Cost.CALLBACK)
             self.request(here, vcpu, vcpu.cpu.callback_vector, 0)
         elif way == ASSERT_KICK:
             self.kick(here, vcpu)
