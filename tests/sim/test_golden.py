@@ -1,7 +1,7 @@
 """One interrupt's way under each mechanism: exactly the steps that Xen's code takes, path by path, and their sum.
 
 The lists are those of the cost model: c_entry there holds one vmx_intr_assist, which is a step of its own here
-(``entry`` and ``assist``), and a softirq that is found pending sends Xen through it once more. A request without posting
+(``entry`` and ``assist``), and a softirq found pending sends Xen through it once more. A request without posting
 also kicks (``kick``), and an EOI that reaches Xen walks the domain's PIRQs (``msieoi``).
 """
 
@@ -32,7 +32,7 @@ def test_p1_without_apicv(mechanism: str, reason: int) -> None:
 def test_p2_by_a_pirq_and_the_global_vector() -> None:
     """X(1) + doirq + dpci + evraise + assist + inject; guest loop; X(18) + pirqeoi; X(7) + window.
 
-    The window is armed right after the injection, since upcall_pending is still 1, fires at the handler's IRET and finds
+    The window is armed right after the injection, as upcall_pending is still 1, fires at the handler's IRET and finds
     nothing. A global vector costs no callback assertion.
     """
     rows = Quiet("pvhvm").first("nic", END)
