@@ -87,7 +87,7 @@ def test_time_goes_forward_and_pcpu_time_adds_up(mechanism: str, seed: int) -> N
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_exits_and_entries_alternate_and_a_vcpu_is_in_one_place(mechanism: str) -> None:
     """Between an exit and the next entry a vCPU does nothing that only a running guest does."""
-    record, machine = recorded(mechanism, 1, FORMS["two vCPUs not pinned"])
+    record, _ = recorded(mechanism, 1, FORMS["two vCPUs not pinned"])
     inside: dict[int, int] = {}
     for e in record:
         if e.kind == Kind.VM_ENTRY:
