@@ -183,10 +183,16 @@ class Hypervisor(Scheduling):
     def move_irq(self, irq: Irq) -> None:
         """Reprogram an interrupt for the pCPU it was wanted on; the remapping entry is rewritten.
 
+        It keeps its vector, which stays reserved on the pCPU it leaves. Where another interrupt has that vector, it
+        stays where it is; Xen would look for another one.
         Cites: Xen irq.c irq_set_affinity
         """
         source: Source = self.sources[irq.source]
         entry = self.remapper.table[source.index]
+        holder: i64 = self.pcpus[irq.wanted].irq_of[irq.vector]
+        if holder >= 0 and holder != irq.number:
+            irq.wanted = -1
+            return
         self.pcpus[irq.wanted].irq_of[irq.vector] = irq.number
         entry.dst = irq.wanted
         irq.pcpu = irq.wanted
