@@ -1,5 +1,7 @@
 """Waking, preempting, blocking, slices, pins, the rate limit and BOOST, as the credit scheduler has them; softirqs."""
 
+from itertools import pairwise
+
 import pytest
 
 from exitless.arch.vtd.irte import Irte
@@ -234,14 +236,15 @@ def test_a_busy_guest_and_dom0_share_a_pcpu_by_the_slice() -> None:
     """dom0's work of 300 ms and a busy guest on one pCPU: switches lie a timeslice or a wake-up apart, and
     never closer than the rate limit; a boost ends at the tick."""
     quiet = Quiet(
-        "apicv", 'device[1].service="1 ms"', 'host.timeslice="5 ms"', 'host.tick="2 ms"', 'host.cost.g_disk_done="300 ms"',
+        "apicv", 'device[1].service="1 ms"', 'host.timeslice="5 ms"', 'host.tick="2 ms"',
+        'host.cost.g_disk_done="300 ms"',
     )  # fmt: skip
     rows = [e for e in quiet.run(90 * MS) if e.kind == Kind.SCHED_SWITCH and e.pcpu == 1 and e.time_ps > MS]
-    gaps = [b.time_ps - a.time_ps for a, b in zip(rows, rows[1:], strict=False)]
+    gaps = [b.time_ps - a.time_ps for a, b in pairwise(rows)]
     assert len(rows) > 10
     assert min(gaps) >= MS
     assert max(gaps) < 5 * MS + 100 * US
-    assert all(b.a == a.b for a, b in zip(rows, rows[1:], strict=False)), "who leaves is who came"
+    assert all(b.a == a.b for a, b in pairwise(rows)), "who leaves is who came"
 
 
 def test_pinned_vcpus_stay_and_others_go_where_there_is_room() -> None:
