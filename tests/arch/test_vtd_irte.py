@@ -16,7 +16,7 @@ POSTED = COMMON | {"urg": (14, 1), "pda_low": (38, 26), "pda_high": (96, 32)}
 REMAPPED_RESERVED = [*range(12, 15), *range(24, 32), *range(84, 128)]
 POSTED_RESERVED = [*range(2, 8), 12, 13, *range(24, 38), *range(84, 96)]
 FORMATS = {0: (REMAPPED, REMAPPED_RESERVED), 1: (POSTED, POSTED_RESERVED)}
-FIELDS = [name for name in vars(Irte()) if name != "reserved"]
+FIELDS = sorted(REMAPPED.keys() | POSTED.keys())
 
 
 def whole(words) -> int:

@@ -6,6 +6,8 @@ from exitless.arch.vtd.irte import Irte
 from exitless.arch.vtd.remap import UNVERIFIED_FAULTS, Fault, Remapper, Translation, Verdict, source_valid, translate
 from exitless.arch.x86.message import encode_compatible, encode_remappable, remappable_address
 
+FIELDS = ["kind", "fault", "recorded", "index", "vector", "destination", "dm", "rh", "delivery", "trigger", "urgent"]
+
 
 def entry(**fields: int) -> Irte:
     """Return a present entry with these fields."""
@@ -28,7 +30,7 @@ def unit(*entries: Irte, **settings: int) -> Remapper:
 def stale() -> Translation:
     """Return a translation that holds the worst that an earlier request can have left."""
     out = Translation()
-    for name in vars(out):
+    for name in FIELDS:
         setattr(out, name, 1)
     return out
 

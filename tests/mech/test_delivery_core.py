@@ -16,6 +16,7 @@ from exitless.arch.vtd.post import Posted, post
 from exitless.bits.words import set_bit
 from exitless.mech.catalog import make_delivery
 from exitless.mech.procedures.assist import Assist, intr_assist, set_irq
+from exitless.mech.procedures.procedure import Surroundings
 from exitless.mech.procedures.process import Process, process_posted
 from exitless.mech.vcpu import VirtualCpu
 from exitless.vocab.exits import Exit
@@ -170,7 +171,7 @@ def test_processing_is_its_verbs_for_every_vector(window: bool) -> None:
         count = 0
         procedure.begin()
         while not procedure.is_idle():
-            procedure.step(None)  # type: ignore[arg-type]  # it reaches nothing beside its own vCPU
+            procedure.step(Surroundings())  # it reaches nothing beside its own vCPU
             count += 1
         naive.posted_interrupt_arrival(descriptor)
         assert count == 3, "ON, then PIR, then RVI: three steps others can come between"
