@@ -1,4 +1,4 @@
-"""``exitless run``: each field of its JSON and the identities between them, records that read back, one seed one run."""
+"""``exitless run``: each field of its JSON and the identities between them, records read back, one seed one run."""
 
 import json
 from pathlib import Path

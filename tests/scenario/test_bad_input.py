@@ -78,6 +78,8 @@ SETTINGS = {
     "no load": ("device[0].load=0", "device[0].load in per cent: expected 1 to 100, got 0", ""),
     "too much load": ("device[0].load=101", "device[0].load in per cent: expected 1 to 100, got 101", ""),
     "no train": ("device[0].train=0", "device[0].train: expected 1", ""),
+    "a train beyond a second": ("device[0].train=1000000", "device[0].train: 1000000 frames would take more", ""),
+    "trains too far apart": ("device[0].train=100000\ndevice[0].load=1", "device[0].load: trains of 100000", ""),
     "too many queues": ("device[0].queues=1000", "device[0].queues: expected 1 to 30, got 1000", ""),
     "no descriptors": ("device[0].descriptors=0", "device[0].descriptors: expected 8 to 8192", ""),
     "guest vector below 16": ("device[0].vectors=[3]", "device[0].vectors: expected 16 to 255, got 3", ""),

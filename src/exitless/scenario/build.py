@@ -281,6 +281,8 @@ class Maker:
         nic.wire_ps = wire_time_ps(frame, rate)
         nic.train = within(device.train, 1, 10**6, f"{where}.train")
         load = within(device.load, 1, 100, f"{where}.load in per cent")
+        if int(nic.wire_ps) * int(nic.train) > LONGEST_MEAN_PS:
+            raise ScenarioError(f"{where}.train: {nic.train} frames would take more than a second on this wire")
         nic.gap_ps = mean_gap_ps(nic.wire_ps, nic.train, load * 10)
         if nic.gap_ps > LONGEST_MEAN_PS:
             raise ScenarioError(f"{where}.load: trains of {nic.train} frames would come more than a second apart")
