@@ -82,7 +82,8 @@ class Core(RuleBasedStateMachine):
         if vector >= 0:
             assert deliver_virtual_interrupt(self.cpu.vapic) == vector
             assert vector in self.wanted, "nothing is delivered that nobody posted"
-            self.wanted.discard(vector)
+            if not self.naive.descriptor.pir >> vector & 1:  # it may wait once in VIRR and once more in PIR
+                self.wanted.discard(vector)
 
     @precondition(lambda self: self.naive.inside and self.naive.in_service())
     @rule()
