@@ -1,8 +1,8 @@
 """``exitless show``: what it takes, what it writes, how it ends, and how wide it is."""
 
 import json
-import xml.eET.ElementTree as ET
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -102,7 +102,7 @@ def test_files_are_written_whole_and_their_size_is_said(folder: Path, capsys: py
     told = capsys.readouterr().out
     for path in (picture, trace):
         assert f"wrote {path}, {size(path.stat().st_size)}" in told.replace("\n", "")
-    assert ET.parse(picture).getroot().tag.endswith("svg") and trace.read_bytes()[0] == 0x0A
+    assert ElementTree.parse(picture).getroot().tag.endswith("svg") and trace.read_bytes()[0] == 0x0A
     assert {f.name for f in folder.iterdir()} == {"vtd-posted.xl", "pvhvm.xl", "a.svg", "a.pftrace"}
 
 

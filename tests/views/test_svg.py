@@ -1,7 +1,7 @@
 """The still picture: well-formed, inside its edges, in the colours of the stylesheet, text as text."""
 
-import xml.eET.ElementTree as ET
 from itertools import pairwise
+from xml.etree import ElementTree
 
 import pytest
 
@@ -14,12 +14,12 @@ SVG = "{http://www.w3.org/2000/svg}"
 SAMPLES = {"posted": posted, "pvhvm": pvhvm, "recording": recording}
 
 
-def drawn(*names: str, theme: str = "light") -> ET.Element:
+def drawn(*names: str, theme: str = "light") -> ElementTree.Element:
     """Draw samples and read the picture back."""
-    return ET.fromstring(svg([scene(SAMPLES[name](), source="nic") for name in names], theme))
+    return ElementTree.fromstring(svg([scene(SAMPLES[name](), source="nic") for name in names], theme))
 
 
-def texts(picture: ET.Element) -> list[str]:
+def texts(picture: ElementTree.Element) -> list[str]:
     """Return all texts."""
     return [node.text or "" for node in picture.iter(f"{SVG}text")]
 
@@ -89,5 +89,5 @@ def test_dark_differs_from_light_in_every_colour_that_the_stylesheet_changes() -
 def test_names_are_escaped() -> None:
     record = posted()
     record.header.scenario = "a<b> & 'c'"
-    picture = ET.fromstring(svg([scene(record, source="nic")]))
+    picture = ElementTree.fromstring(svg([scene(record, source="nic")]))
     assert any(text.startswith("a<b> & 'c'") for text in texts(picture))

@@ -24,7 +24,7 @@ RATE_UNITS: Final = {"bit/s": 1, "kbit/s": 10**3, "Mbit/s": 10**6, "Gbit/s": 10*
 FREQUENCY_UNITS: Final = {"Hz": 1, "kHz": 10**3, "MHz": 10**6, "GHz": 10**9}
 SIZE_UNITS: Final = {"B": 1, "KiB": 1024, "MiB": 1024 * 1024}
 
-_QUANTITY = re.compile(r"\s*([0-9]+(?:[ _][0-9]{3})*|[0-9]+)(?:\.([0-9]+))?\s*([^\s0-9].*?)\s*")
+_QUANTITY = re.compile(r"\s*([0-9]+(?:[ _][0-9]{3})*|[0-9]+)(?:\.([0-9]+))?\s*([^\s0-9.].*?)\s*")
 
 
 def parse(text: str, units: dict[str, int], what: str) -> int:

@@ -22,6 +22,8 @@ from exitless.vocab.table import BY_KIND
 
 SETTLED_PS = 1_000_000_000
 SEARCH_PS = 100_000_000_000
+# A timer's assertion is recorded behind what its softirq has charged, so the event that makes it begins earlier.
+LEAD_PS = 100_000_000
 
 QUIET = {Kind.STEP, Kind.CPU_OWNER, Kind.RUNSTATE, Kind.SCHED_TICKLE}
 
@@ -142,7 +144,7 @@ def walk(
     sinks: list[Any] = []
     built = prepare(scenario, name, mechanism, seed, SEARCH_PS, sinks)
     m = built.machine
-    m.run(first - 1)
+    m.run(max(0, first - LEAD_PS))
     m.columns.flush()
     record = Record(built.header)
     sinks.append(record)
@@ -160,7 +162,7 @@ def walk(
             pcpu = int(m.vcpus[vcpu].pcpu)
         changes = [(k, before[k], after[k]) for k in before if before[k] != after[k]]
         rows = [record[i] for i in range(seen, len(record))]
-        mine = [e for e in rows if concerns(e, source, vcpu, pcpu, serial)]
+        mine = [e for e in rows if e.time_ps >= first and concerns(e, source, vcpu, pcpu, serial)]
         add_steps(steps, built.header, mine, changes)
     return built, steps
 

@@ -62,10 +62,11 @@ def write_json(document: dict[str, Any], path: str) -> None:
 
 
 def progress() -> Progress:
-    """Return a progress display on standard error that leaves nothing behind."""
+    """Return a progress display on standard error that leaves nothing behind, and shows nothing but on a terminal."""
+    out = console(stderr=True)
     return Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(),
-        console=console(stderr=True), transient=True,
+        console=out, transient=True, disable=not out.is_terminal,
     )  # fmt: skip
 
 

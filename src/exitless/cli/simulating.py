@@ -3,9 +3,8 @@
 import argparse
 from typing import Any
 
-from exitless.bits import units
 from exitless.errors import ScenarioError
-from exitless.scenario import Scenario, check_mechanisms, load, quantity
+from exitless.scenario import LONGEST_PS, Scenario, check_mechanisms, load, time_within
 
 
 def add_scenario_options(p: Any) -> None:
@@ -32,7 +31,5 @@ def asked(what: str, args: argparse.Namespace) -> tuple[Scenario, str, list[str]
     if not names:
         raise ScenarioError(f"{name}: run.mechanisms is empty and no --mechanism was given")
     check_mechanisms(names, "--mechanism")
-    length = None if args.length is None else quantity(units.parse_time_ps, args.length, "--length")
-    if length is not None and length <= 0:
-        raise ScenarioError(f"--length {args.length}: expected more than 0")
+    length = None if args.length is None else time_within(args.length, 1, LONGEST_PS, "--length")
     return scenario, name, list(dict.fromkeys(names)), length

@@ -4,7 +4,7 @@ from mypy_extensions import i64
 
 from exitless.arch.outcome import Kick
 from exitless.arch.vmx.evaluate import evaluate_pending
-from exitless.arch.vmx.injection import highest_requested, inject_at_entry, load_at_entry
+from exitless.arch.vmx.injection import highest_requested, inject_at_entry, keep_trigger, load_at_entry
 from exitless.arch.vmx.posted import claim_notification, clear_outstanding, raise_rvi, set_pir, take_pir
 from exitless.mech.delivery import Delivery
 from exitless.mech.injected import write_page
@@ -15,11 +15,13 @@ class Posted(Delivery):
     """Virtual-interrupt delivery fed through the posted-interrupt descriptor, as Xen does it."""
 
     def request(self, vcpu: VirtualCpu, vector: i64, level: i64) -> i64:
-        """Set the PIR bit, then claim the notification.
+        """Keep the trigger mode, set the PIR bit, then claim the notification.
 
         A bit that was set ends the request; a stale EOI-exit bitmap or a notification that cannot be claimed
-        (SN or ON) asks for a kick instead. Cites: Xen vmx.c vmx_deliver_posted_intr
+        (SN or ON) asks for a kick instead. Cites: Xen vlapic.c vlapic_set_irq,
+        Xen vmx.c vmx_deliver_posted_intr
         """
+        keep_trigger(vcpu.vapic, vector, level)
         if set_pir(vcpu.pid, vector):
             return Kick.NONE
         if vcpu.eoi_map_dirty != 0:

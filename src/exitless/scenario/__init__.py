@@ -1,13 +1,15 @@
 """Scenarios: what is asked of the simulator, in a file, and how it becomes a run."""
 
-from exitless.bits import units
+from exitless.errors import ScenarioError
 from exitless.record.block import Record
 from exitless.record.sinks import Sink
-from exitless.scenario.build import Built, build, quantity
+from exitless.scenario.build import Built, build
 from exitless.scenario.load import check_mechanisms, library_names, load, near
+from exitless.scenario.quantities import LONGEST_PS, quantity, time_within
 from exitless.scenario.schema import Scenario
 
 __all__ = [
+    "LONGEST_PS",
     "Built",
     "Scenario",
     "build",
@@ -18,6 +20,7 @@ __all__ = [
     "prepare",
     "quantity",
     "simulate",
+    "time_within",
 ]
 
 
@@ -25,8 +28,12 @@ def prepare(
     scenario: Scenario, name: str, mechanism: str, seed: int | None, length_ps: int | None, sinks: list[Sink]
 ) -> Built:
     """Build a scenario's machine; seed and length default to the scenario's own. Errors: ScenarioError."""
-    length = length_ps if length_ps is not None else quantity(units.parse_time_ps, scenario.run.length, "run.length")
-    return build(scenario, name, mechanism, scenario.run.seed if seed is None else seed, length, sinks)
+    try:
+        own = time_within(scenario.run.length, 1, LONGEST_PS, "run.length")
+        length = own if length_ps is None else length_ps
+        return build(scenario, name, mechanism, scenario.run.seed if seed is None else seed, length, sinks)
+    except ScenarioError as problem:
+        raise ScenarioError(f"{name}: {problem}") from None
 
 
 def simulate(name: str, mechanism: str, seed: int | None = None, length_ps: int | None = None) -> Record:

@@ -7,13 +7,14 @@ from typing import Any
 from exitless.arch.vtd.irte import Irte
 from exitless.arch.x86.host_vectors import HostVector
 from exitless.arch.xen.callback import Callback
-from exitless.arch.xen.ports import EventChannels, bind_pirq, bind_virq
+from exitless.arch.xen.ports import Errno, EventChannels, bind_pirq, bind_virq
 from exitless.bits import units
 from exitless.errors import ScenarioError
 from exitless.mech.catalog import ROUTE_CHANNEL, ROUTE_DIRECT, ROUTE_POSTED, Mechanism, find, make_delivery
 from exitless.record.block import Header
 from exitless.record.sinks import Sink
 from exitless.scenario.load import near, preset_names
+from exitless.scenario.quantities import LONGEST_MEAN_PS, LONGEST_PS, SEED_LIMIT, quantity, time_within, within
 from exitless.scenario.schema import Device, Scenario, Vm
 from exitless.sim.costs import Cost
 from exitless.sim.devices.disk import DiskQueue
@@ -24,6 +25,7 @@ from exitless.vocab.exits import VMX_NAMES
 from exitless.vocab.kinds import Owner, RunState
 
 VIRQ_TIMER_PORT = 3
+SHORTEST_PS = units.PS_PER_US
 COST_NAMES: list[str] = [name.lower() for name in vars(Cost) if name.isupper() and name != "COUNT"]
 
 
@@ -51,23 +53,8 @@ class Preset:
             if key not in COST_NAMES:
                 raise ScenarioError(f"host.cost.{key}: no such step{near(key, COST_NAMES)}")
             n = COST_NAMES.index(key)
-            self.ps[n] = quantity(units.parse_time_ps, value, f"host.cost.{key}")
+            self.ps[n] = time_within(value, 0, units.PS_PER_S, f"host.cost.{key}")
             self.origins[n], self.sources[n] = "set", "set by the scenario"
-
-
-def quantity(parser: Any, text: str, where: str) -> int:
-    """Parse a value with a unit, with the place in the complaint."""
-    try:
-        return int(parser(text))
-    except ValueError as problem:
-        raise ScenarioError(f"{where}: {problem}") from None
-
-
-def within(value: int, low: int, high: int, where: str) -> int:
-    """Check a whole number's range."""
-    if not low <= value <= high:
-        raise ScenarioError(f"{where}: expected {low} to {high}, got {value}")
-    return value
 
 
 class Built:
@@ -91,13 +78,14 @@ def build(scenario: Scenario, name: str, mechanism_name: str, seed: int, length_
     clock = quantity(units.parse_frequency_hz, host.clock, "host.clock")
     within(clock, 10**8, 10**11, "host.clock in Hz")
     pcpus = within(host.pcpus, 1, 64, "host.pcpus")
+    within(seed, 0, SEED_LIMIT - 1, "the seed")
     preset = Preset(host.costs, clock, host.cost)
     machine = Machine(pcpus, sinks)
     for n, ps in enumerate(preset.ps):
         machine.costs[n] = ps
-    machine.timeslice = quantity(units.parse_time_ps, host.timeslice, "host.timeslice")
-    machine.ratelimit = quantity(units.parse_time_ps, host.ratelimit, "host.ratelimit")
-    machine.tick = quantity(units.parse_time_ps, host.tick, "host.tick")
+    machine.timeslice = time_within(host.timeslice, SHORTEST_PS, LONGEST_PS, "host.timeslice")
+    machine.ratelimit = time_within(host.ratelimit, 0, LONGEST_PS, "host.ratelimit")
+    machine.tick = time_within(host.tick, SHORTEST_PS, LONGEST_PS, "host.tick")
     machine.posted_vector = HostVector.POSTED_NOTIFICATION
     machine.wakeup_vector = HostVector.POSTED_WAKEUP
     machine.rescan_pir = int(scenario.switches.rescan_pir)
@@ -137,6 +125,8 @@ class Maker:
         where = f"vm[{number}]"
         if vm.kind not in ("pv", "hvm"):
             raise ScenarioError(f'{where}.kind: no such kind "{vm.kind}"{near(vm.kind, ["pv", "hvm"])}')
+        if not vm.name:
+            raise ScenarioError(f"{where}.name: expected a name, got an empty one")
         if vm.name in self.domains:
             raise ScenarioError(f'{where}.name: "{vm.name}" is there already')
         within(vm.vcpus, 1, 32, f"{where}.vcpus")
@@ -188,26 +178,30 @@ class Maker:
             c.ext_int_exiting = 0
         source = self.add_source(vcpu, f"{self.header.vcpus[vcpu.number]}.timer")
         vcpu.timer_source = source.number
-        vcpu.period = quantity(units.parse_time_ps, vm.tick, f"{where}.tick")
-        if vcpu.period <= 0:
-            raise ScenarioError(f"{where}.tick: expected more than 0, got {vm.tick}")
+        vcpu.period = time_within(vm.tick, SHORTEST_PS, LONGEST_PS, f"{where}.tick")
         if vm.timer not in ("auto", "apic", "event"):
             raise ScenarioError(f'{where}.timer: no such timer "{vm.timer}"{near(vm.timer, ["auto", "apic", "event"])}')
+        callback = within(vm.callback_vector, 16, 255, f"{where}.callback_vector")
+        timer = within(vm.timer_vector, 16, 255, f"{where}.timer_vector")
+        if timer == callback:
+            raise ScenarioError(f"{where}.timer_vector: 0x{timer:02x} is also the callback_vector")
         if row.route == ROUTE_CHANNEL or vm.timer == "event":
             cpu.callback_style = Callback.VECTOR
-            cpu.callback_vector = within(vm.callback_vector, 16, 255, f"{where}.callback_vector")
+            cpu.callback_vector = callback
         if vm.timer == "event" or (vm.timer == "auto" and row.route == ROUTE_CHANNEL):
             source.port = VIRQ_TIMER_PORT + vcpu.index
             bind_virq(self.channels[vm.name], source.port, 0, vcpu.index)
         else:
-            source.vector = within(vm.timer_vector, 16, 255, f"{where}.timer_vector")
+            source.vector = timer
             cpu.timer_vector = source.vector
         self.describe(source)
         vcpu.timer_at = vcpu.period * (vcpu.number + 1) // (vcpu.number + 2)
 
     def add_source(self, vcpu: Vcpu, name: str) -> Source:
-        """Add an interrupt source for a vCPU."""
+        """Add an interrupt source for a vCPU; every source has a name of its own."""
         m = self.machine
+        if name in self.header.sources:
+            raise ScenarioError(f'there are two interrupt sources called "{name}"')
         source = Source(len(m.sources), vcpu.number)
         m.sources.append(source)
         m.queue_of_source.append(-1)
@@ -287,8 +281,12 @@ class Maker:
         nic.wire_ps = wire_time_ps(frame, rate)
         nic.train = within(device.train, 1, 10**6, f"{where}.train")
         load = within(device.load, 1, 100, f"{where}.load in per cent")
+        if int(nic.wire_ps) * int(nic.train) > LONGEST_MEAN_PS:
+            raise ScenarioError(f"{where}.train: {nic.train} frames would take more than a second on this wire")
         nic.gap_ps = mean_gap_ps(nic.wire_ps, nic.train, load * 10)
-        nic.throttle_ps = quantity(units.parse_time_ps, device.moderation, f"{where}.moderation")
+        if nic.gap_ps > LONGEST_MEAN_PS:
+            raise ScenarioError(f"{where}.load: trains of {nic.train} frames would come more than a second apart")
+        nic.throttle_ps = time_within(device.moderation, 0, LONGEST_PS, f"{where}.moderation")
         nic.descriptors = within(device.descriptors, 8, 8192, f"{where}.descriptors")
         m.nics.append(nic)
         for q in range(queues):
@@ -311,15 +309,27 @@ class Maker:
             vector = 0x38 + q
         if row.route == ROUTE_DIRECT:
             host = vector
+        port = within(device.ports[q] if q < len(device.ports) else 64 + q, 1, 4095, f"{where}.ports")
+        if vector in (vcpu.cpu.timer_vector, vcpu.cpu.callback_vector) or vector in self.vectors_of(vcpu):
+            raise ScenarioError(f"{where}.vectors: 0x{vector:02x} is taken in {self.header.vcpus[vcpu.number]}")
         self.add_irq(source, host, vcpu.pcpu, where)
         if row.route == ROUTE_CHANNEL:
-            source.port = within(device.ports[q] if q < len(device.ports) else 64 + q, 1, 4095, f"{where}.ports")
-            bind_pirq(self.channels[vm.name], source.port, source.irq, vcpu.index)
+            self.bind(source, port, vm, vcpu, where)
             return
         source.vector = vector
         if row.route == ROUTE_POSTED:
             entry = self.machine.remapper.table[source.index]
             entry.im, entry.vector, entry.dst = 1, vector, 0
+
+    def vectors_of(self, vcpu: Vcpu) -> list[int]:
+        """Return the guest vectors that sources of a vCPU have."""
+        return [int(s.vector) for s in self.machine.sources if s.vcpu == vcpu.number and s.vector]
+
+    def bind(self, source: Source, port: int, vm: Vm, vcpu: Vcpu, where: str) -> None:
+        """Bind a device's interrupt to an event channel that must be free."""
+        source.port = within(port, 1, 4095, f"{where}.ports")
+        if bind_pirq(self.channels[vm.name], port, source.irq, vcpu.index) != Errno.NONE:
+            raise ScenarioError(f'{where}.ports: port {port} of "{vm.name}" is taken')
 
     def add_sas(self, device: Device, domain: Domain, vm: Vm, where: str) -> None:
         """Add a SAS controller: one queue, port, host vector and pCPU each."""
@@ -330,7 +340,7 @@ class Maker:
                 f"{where}: ports, host_vectors and pcpus must be of one length, got "
                 f"{count}, {len(device.host_vectors)}, {len(device.pcpus)}"
             )
-        service = quantity(units.parse_time_ps, device.service, f"{where}.service")
+        service = time_within(device.service, SHORTEST_PS, LONGEST_MEAN_PS, f"{where}.service")
         depth = within(device.depth, 1, 1024, f"{where}.depth")
         for n in range(count):
             index = next(
@@ -338,10 +348,9 @@ class Maker:
             )
             vcpu = m.vcpus[domain.first + index]
             source = self.add_source(vcpu, f"{device.name}.{n}")
-            source.port = within(device.ports[n], 1, 4095, f"{where}.ports")
             vector = 0x98 + 0x10 * n if self.mechanism.placement == "host-above" else device.host_vectors[n]
             self.add_irq(source, vector, device.pcpus[n], where)
-            bind_pirq(self.channels[vm.name], source.port, source.irq, vcpu.index)
+            self.bind(source, device.ports[n], vm, vcpu, where)
             queue = DiskQueue(len(m.disks), source.number, service, self.seed, 200 + n)
             m.disk_of_source[source.number] = len(m.disks)
             m.disks.append(queue)
@@ -358,7 +367,7 @@ class Maker:
         within(index, 0, domain.vcpus - 1, f"{where}.vcpu")
         within(to, 0, len(self.machine.pcpus) - 1, f"{where}.to")
         vcpu = self.machine.vcpus[domain.first + index]
-        self.machine.schedule_move(vcpu, to, quantity(units.parse_time_ps, at, f"{where}.at"))
+        self.machine.schedule_move(vcpu, to, time_within(at, 0, LONGEST_PS, f"{where}.at"))
 
     def finish(self) -> None:
         """Start the host: every vCPU is runnable and waits; every pCPU is asked to schedule."""

@@ -11,12 +11,14 @@ import msgspec
 
 from exitless.errors import ScenarioError
 from exitless.mech.catalog import CATALOG
-from exitless.scenario.schema import TABLES, Scenario
+from exitless.scenario.schema import TABLES, Bound, Scenario
 
 
 def near(word: str, known: list[str]) -> str:
     """Return ``; did you mean "x"?`` when something known is close, else the list of what is known."""
     close = difflib.get_close_matches(word, known, 1, 0.5)
+    if not close and word:
+        close = [k for k in known if k.lower().startswith(word.lower())]
     if close:
         return f'; did you mean "{close[0]}"?'
     return f"; known: {', '.join(known)}" if known else ""
@@ -42,16 +44,18 @@ def read_text(name: str) -> tuple[str, str]:
     path = Path(name)
     if path.suffix != ".toml":
         raise ScenarioError(
-            f'no scenario "{name}" in the library{near(name, library_names())} A file must end in .toml.'
+            f'no scenario "{name}" in the library, and a file must end in .toml{near(name, library_names())}'
         )
     try:
-        return path.read_text("utf-8"), str(path)
+        return path.read_text("utf-8-sig"), str(path)
     except OSError as problem:
         raise ScenarioError(f"{path}: cannot read the scenario: {problem.strerror or problem}") from None
     except UnicodeDecodeError as problem:
         raise ScenarioError(
             f"{path}: expected UTF-8 text, got byte 0x{problem.object[problem.start]:02x} at offset {problem.start}"
         ) from None
+    except ValueError:
+        raise ScenarioError(f"{name!r}: no file can have a name with a zero byte in it") from None
 
 
 def parse(text: str, where: str) -> dict[str, Any]:
@@ -60,6 +64,25 @@ def parse(text: str, where: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise ScenarioError(f"{where}: not valid TOML: {problem}") from None
+    except (ValueError, RecursionError):
+        raise ScenarioError(f"{where}: not usable TOML: a number or a nesting in it is beyond all bounds") from None
+
+
+# What the checker of types calls things, and what the writer of a file does.
+PLAIN = {
+    "`int`": "a whole number", "`float`": "a number", "`str`": "text in quotes", "`bool`": "true or false",
+    "`array`": "a list", "`object`": "a table",
+}  # fmt: skip
+
+
+def in_plain_words(said: str) -> str:
+    """Say what is wrong with a value in the words of TOML."""
+    missing = re.fullmatch(r"Object missing required field `(.*?)`", said)
+    if missing:
+        return f"{missing[1]} is missing"
+    for technical, plain in PLAIN.items():
+        said = said.replace(technical, plain)
+    return said[0].lower() + said[1:]
 
 
 def field_names(table: Any) -> list[str]:
@@ -79,10 +102,14 @@ def convert(data: dict[str, Any], where: str) -> Scenario:
         unknown = re.search(r"unknown field `(.*?)`", said)
         table = re.sub(r"\[.*?\]", "", place).split(".")[0]
         if unknown:
-            known = field_names(TABLES.get(table, Scenario))
+            known = field_names(Bound if "[...]" in place else TABLES.get(table, Scenario))
             spot = f"{place}.{unknown[1]}" if place else unknown[1]
             raise ScenarioError(f"{where}: {spot}: no such key{near(unknown[1], known)}") from None
-        raise ScenarioError(f"{where}: {place or 'the file'}: {said[0].lower()}{said[1:]}") from None
+        raise ScenarioError(f"{where}: {place or 'the file'}: {in_plain_words(said)}") from None
+
+
+STEP = re.compile(r"([A-Za-z_][\w-]*)(?:\[(\d{1,9})\])?")
+PATH = re.compile(rf"{STEP.pattern}(?:\.{STEP.pattern})*")
 
 
 def set_path(data: dict[str, Any], assignment: str) -> None:
@@ -90,18 +117,20 @@ def set_path(data: dict[str, Any], assignment: str) -> None:
     path, equals, value = assignment.partition("=")
     if not equals or not path.strip():
         raise ScenarioError(f'--set {assignment}: expected PATH=VALUE, for example host.ratelimit="0 us"')
-    steps = re.findall(r"([A-Za-z_][\w-]*)(?:\[(\d+)\])?", path.strip())
+    if not PATH.fullmatch(path.strip()):
+        raise ScenarioError(f'--set {assignment}: expected a path such as device[0].load before the "="')
+    steps = STEP.findall(path.strip())
     at: Any = data
     for n, (key, index) in enumerate(steps):
         last = n == len(steps) - 1
         if not isinstance(at, dict):
             raise ScenarioError(f"--set {assignment}: {key} is not inside a table")
         if index:
-            items = at.get(key)
-            if not isinstance(items, list) or int(index) >= len(items):
-                raise ScenarioError(
-                    f"--set {assignment}: there is no {key}[{index}]; the scenario has {len(items or [])}"
-                )
+            items = at.get(key, [])
+            if not isinstance(items, list):
+                raise ScenarioError(f"--set {assignment}: {key} is no list, so it has no [{index}]")
+            if int(index) >= len(items):
+                raise ScenarioError(f"--set {assignment}: there is no {key}[{index}]; the scenario has {len(items)}")
             if last:
                 items[int(index)] = parse_value(value)
             at = items[int(index)]
@@ -115,7 +144,7 @@ def parse_value(text: str) -> Any:
     """Read a value as TOML would; bare words are strings."""
     try:
         return tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text.strip()
 
 
@@ -127,6 +156,8 @@ def load(name: str, settings: list[str] | None = None) -> tuple[Scenario, str]:
         set_path(data, assignment)
     scenario = convert(data, where)
     check_mechanisms(scenario.run.mechanisms, f"{where}: run.mechanisms")
+    check_mechanisms(list(scenario.expect.exits_per_interrupt), f"{where}: expect.exits_per_interrupt")
+    check_mechanisms(list(scenario.expect.exits_when_running), f"{where}: expect.exits_when_running")
     return scenario, where
 
 

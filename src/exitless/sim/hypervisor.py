@@ -109,7 +109,7 @@ class Hypervisor(Scheduling):
             self.assert_callback(here, vcpu)
 
     def assert_callback(self, here: Pcpu, vcpu: Vcpu) -> None:
-        """hvm_assert_evtchn_irq: from interrupt context it is left to a tasklet.
+        """hvm_assert_evtchn_irq: from interrupt context it is left to a tasklet. A global vector needs but a kick.
 
         Cites: Xen hvm/irq.c hvm_assert_evtchn_irq
         """
@@ -118,8 +118,8 @@ class Hypervisor(Scheduling):
             here.tasklets.append(vcpu.number)
             self.raise_softirq(here, Softirq.TASKLET)
             return
-        self.charge(here, Cost.CALLBACK)
         if way == ASSERT_LAPIC:
+            self.charge(here, Cost.CALLBACK)
             self.request(here, vcpu, vcpu.cpu.callback_vector, 0)
         elif way == ASSERT_KICK:
             self.kick(here, vcpu)
@@ -183,10 +183,16 @@ class Hypervisor(Scheduling):
     def move_irq(self, irq: Irq) -> None:
         """Reprogram an interrupt for the pCPU it was wanted on; the remapping entry is rewritten.
 
+        It keeps its vector, which stays reserved on the pCPU it leaves. Where another interrupt has that vector, it
+        stays where it is; Xen would look for another one.
         Cites: Xen irq.c irq_set_affinity
         """
         source: Source = self.sources[irq.source]
         entry = self.remapper.table[source.index]
+        holder: i64 = self.pcpus[irq.wanted].irq_of[irq.vector]
+        if holder >= 0 and holder != irq.number:
+            irq.wanted = -1
+            return
         self.pcpus[irq.wanted].irq_of[irq.vector] = irq.number
         entry.dst = irq.wanted
         irq.pcpu = irq.wanted

@@ -1,5 +1,7 @@
 """A credit scheduler to the depth that delivery latency needs, and moving vCPUs. Cites: Xen credit.c."""
 
+from typing import Final
+
 from mypy_extensions import i64
 
 from exitless.arch.vmx.posted import has_posted
@@ -10,6 +12,9 @@ from exitless.sim.core import Core
 from exitless.sim.costs import Cost
 from exitless.sim.state import Event, Mode, Pcpu, Pri, Softirq, Vcpu
 from exitless.vocab.kinds import Kind, RunState
+
+# What is left of the rate limit is never made shorter than this.
+SHORTEST_SLICE_PS: Final = 100_000_000
 
 
 class Scheduling(Core):
@@ -56,7 +61,10 @@ class Scheduling(Core):
         vcpu.queued = 1
 
     def unblock(self, here: Pcpu, vcpu: Vcpu) -> None:
-        """vcpu_unblock: clear the blocked flag and wake. Cites: Xen core.c vcpu_unblock"""
+        """vcpu_unblock: clear the blocked flag and wake; a vCPU that has just been moved is not boosted.
+
+        Cites: Xen core.c vcpu_unblock, Xen credit.c priorities
+        """
         if vcpu.cpu.blocked == 0:
             return
         vcpu.cpu.blocked = 0
@@ -67,7 +75,7 @@ class Scheduling(Core):
         self.set_runstate(vcpu, RunState.RUNNABLE, here.number)
         if vcpu.move_to >= 0:
             self.finish_move(vcpu)
-        if vcpu.priority == Pri.UNDER:
+        elif vcpu.priority == Pri.UNDER:
             vcpu.priority = Pri.BOOST
         self.enqueue(vcpu)
         self.tickle(here, vcpu)
@@ -147,6 +155,8 @@ class Scheduling(Core):
             if v.cpu.blocked == 0 and v.move_to < 0:
                 if self.now - pcpu.scheduled_at < self.ratelimit:
                     pcpu.slice_end = pcpu.scheduled_at + self.ratelimit
+                    if pcpu.slice_end < self.now + SHORTEST_SLICE_PS:
+                        pcpu.slice_end = self.now + SHORTEST_SLICE_PS
                     return current
                 if len(pcpu.queue) == 0 or self.vcpus[pcpu.queue[0]].priority < v.priority:
                     pcpu.slice_end = self.now + self.timeslice

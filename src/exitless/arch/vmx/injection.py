@@ -61,6 +61,18 @@ def inject_at_entry(state: GuestState) -> i64:
     return vector
 
 
+def keep_trigger(vapic: VirtualApic, vector: i64, level: i64) -> None:
+    """Software accepts ``vector`` for a guest: the trigger mode goes into TMR, on every acceptance.
+
+    Changes: VTMR
+    Cites: Xen vlapic.c vlapic_set_irq
+    """
+    if level != 0:
+        set_bit(vapic.page, Reg.VTMR, ON_PAGE, vector)
+    else:
+        clear_bit(vapic.page, Reg.VTMR, ON_PAGE, vector)
+
+
 def request_interrupt(vapic: VirtualApic, vector: i64, level: i64) -> bool:
     """Software sets ``vector`` in the guest's IRR; the trigger mode is kept in TMR on every acceptance.
 
@@ -68,10 +80,7 @@ def request_interrupt(vapic: VirtualApic, vector: i64, level: i64) -> bool:
     Returns: whether the vector was already requested (the two become one).
     Cites: Xen vlapic.c vlapic_set_irq
     """
-    if level != 0:
-        set_bit(vapic.page, Reg.VTMR, ON_PAGE, vector)
-    else:
-        clear_bit(vapic.page, Reg.VTMR, ON_PAGE, vector)
+    keep_trigger(vapic, vector, level)
     return test_and_set(vapic.page, Reg.VIRR, ON_PAGE, vector)
 
 

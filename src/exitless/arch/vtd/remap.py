@@ -62,6 +62,20 @@ class Translation:
         self.urgent: i64 = 0
 
 
+def _clear(out: Translation) -> None:
+    out.kind = Verdict.FAULT
+    out.fault = Fault.NONE
+    out.recorded = 0
+    out.index = -1
+    out.vector = 0
+    out.destination = 0
+    out.dm = 0
+    out.rh = 0
+    out.delivery = 0
+    out.trigger = 0
+    out.urgent = 0
+
+
 def _fault(out: Translation, reason: i64, recorded: i64) -> i64:
     out.kind = Verdict.FAULT
     out.fault = reason
@@ -72,8 +86,6 @@ def _fault(out: Translation, reason: i64, recorded: i64) -> i64:
 def _forward(out: Translation, address: i64, data: i64) -> i64:
     message = decode_compatible(address, data)
     out.kind = Verdict.FORWARD
-    out.fault = Fault.NONE
-    out.index = -1
     out.vector = message.vector
     out.destination = message.destination
     out.dm = message.dm
@@ -104,9 +116,13 @@ def source_valid(irte: Irte, sid: i64) -> bool:
 def translate(remapper: Remapper, address: i64, data: i64, sid: i64, out: Translation) -> i64:
     """A request reaches the remapping unit, which decodes it before it performs anything.
 
+    Outside extended mode DST holds an 8-bit xAPIC ID, in its bits 15:8.
+
+    Changes: all of ``out``
     Returns: one of Verdict, also in ``out``. POSTED obliges the caller to post ``out.vector``.
-    Cites: VT-d remap.algorithm
+    Cites: VT-d remap.algorithm, VT-d irte.remapped
     """
+    _clear(out)
     if remapper.enabled == 0:
         return _forward(out, address, data)
     if not is_remappable(address):
@@ -127,15 +143,16 @@ def translate(remapper: Remapper, address: i64, data: i64, sid: i64, out: Transl
         return _fault(out, Fault.ENTRY_RESERVED, quiet)
     if not source_valid(irte, sid):
         return _fault(out, Fault.SOURCE, quiet)
-    out.fault = Fault.NONE
-    out.recorded = 0
     out.vector = irte.vector
     if irte.im != 0:
         out.kind = Verdict.POSTED
         out.urgent = irte.urg
         return Verdict.POSTED
     out.kind = Verdict.REMAPPED
-    out.destination = irte.dst
+    if remapper.eime != 0:
+        out.destination = irte.dst
+    else:
+        out.destination = (irte.dst >> 8) & 255
     out.dm = irte.dm
     out.rh = irte.rh
     out.delivery = irte.dlm
