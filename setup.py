@@ -24,6 +24,7 @@ COMPILED = (
     "bits/words.py",
     "vocab/kinds.py",
     "vocab/exits.py",
+    "vocab/given.py",
     "arch",
     "mech",
     "record/columns.py",
