@@ -113,13 +113,16 @@ def read(path: str, clock_hz: int) -> Replay:
             raise TraceError(f"{path}: is {reader.what}; a replay needs {Xentrace.what}")
         reader.keeps = True
         arrivals = Arrivals(
-            lambda p, n: reader.of_pcpu[p].places[n], lambda p, n: reader.of_pcpu[p].slices[n], reader.pcpus == 1
+            lambda pcpu, n: reader.of_pcpu[pcpu].places[n],
+            lambda pcpu, n: reader.of_pcpu[pcpu].slices[n],
+            lambda vcpu: reader.vcpus[vcpu].vm,
+            reader.pcpus == 1,
         )
         recorded = Counts()
         with progress() as bar:
             task = bar.add_task(f"reading {path}", total=reader.size or None)
             for rows in reader.rows():
-                arrivals.rows(rows, lambda v: reader.vcpus[v].vm)
+                arrivals.rows(rows)
                 recorded.rows(rows, True)
                 bar.update(task, completed=reader.done)
         replay = Replay(reader, arrivals, recorded)
@@ -184,7 +187,7 @@ def explanation(replay: Replay, tax: dict[str, Any]) -> list[str]:
         "simulated."
     ]
     for cause in r["armings"]:
-        out.append(f"  armed since {cause}: {r['armings'][cause]:,} recorded, {s['armings'][cause]:,} simulated")
+        out.append(f"  armed because {cause}: {r['armings'][cause]:,} recorded, {s['armings'][cause]:,} simulated")
     for what in r["window_exits"]:
         out.append(
             f"  window exits {what}: {r['window_exits'][what]:,} recorded, {s['window_exits'][what]:,} simulated"

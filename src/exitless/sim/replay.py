@@ -19,7 +19,7 @@ from exitless.sim.machine import Machine
 from exitless.sim.state import Domain, Event, Mode, Pcpu, Phase, Softirq, Vcpu
 from exitless.vocab.exits import Exit
 from exitless.vocab.given import Given
-from exitless.vocab.kinds import RunState
+from exitless.vocab.kinds import Kind, RunState
 
 FAR: Final = 1_000_000_000_000_000_000
 
@@ -159,6 +159,7 @@ class ReplayMachine(Machine):
     def online(self, vcpu: Vcpu, pcpu: i64) -> None:
         """A vCPU that was paused may run again."""
         if vcpu.runstate == RunState.OFFLINE:
+            self.row(Kind.SCHED_WAKE, pcpu, vcpu.number, 0, 0)
             self.set_runstate(vcpu, RunState.RUNNABLE, pcpu)
             self.enqueue(vcpu)
 

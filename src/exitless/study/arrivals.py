@@ -100,11 +100,18 @@ class Arrivals:
     """Collects the things, in the order of rows; :meth:`finish` returns them.
 
     ``place`` and ``slice_of`` answer for a pCPU's n-th exit or switch: the guest's instruction pointer, and the time
-    slice in ns (-1: not told).
+    slice in ns (-1: not told). ``machine_of`` names the domain of a vCPU; ``single`` tells of a host with one pCPU.
     """
 
-    def __init__(self, place: Callable[[int, int], int], slice_of: Callable[[int, int], int], single: bool) -> None:
+    def __init__(
+        self,
+        place: Callable[[int, int], int],
+        slice_of: Callable[[int, int], int],
+        machine_of: Callable[[int], str],
+        single: bool,
+    ) -> None:
         self.place = place
+        self.machine_of = machine_of
         self.slice_of = slice_of
         self.single = single
         self.things: list[Thing] = []
@@ -120,18 +127,19 @@ class Arrivals:
         self.starts: list[tuple[int, int, int, int]] = []
         self.dark = 0
 
-    def rows(self, rows: Iterable[Row], machine: Callable[[int], str]) -> None:
-        """Take some rows; ``machine`` names the domain of a vCPU."""
+    def rows(self, rows: Iterable[Row]) -> None:
+        """Take some rows."""
         for time, kind, pcpu, vcpu, a, b in rows:
             if kind == Kind.VM_EXIT:
                 n = self.exits_on.get(pcpu, 0)
                 self.exits_on[pcpu] = n + 1
                 if vcpu >= 0:
-                    self._exit(time, vcpu, Turn(time, plain_reason(a), b, self.place(pcpu, n)), machine(vcpu))
+                    self._exit(time, vcpu, Turn(time, plain_reason(a), b, self.place(pcpu, n)))
             elif kind == Kind.VM_ENTRY:
                 self.timer_on[pcpu] = False
                 if vcpu >= 0:
-                    self._close(vcpu, self._cpu(vcpu), machine(vcpu))
+                    self._cpu(vcpu).enters = True
+                    self._close(vcpu, self._cpu(vcpu))
             elif kind == Kind.SCHED_SWITCH:
                 n = self.switches_on.get(pcpu, 0)
                 self.switches_on[pcpu] = n + 1
@@ -211,11 +219,11 @@ class Arrivals:
     def _thing(self, time: int, order: int, vcpu: int, what: int, a: int = 0, b: int = 0, dark: int = 0) -> None:
         self.things.append(Thing(time, order, vcpu, what, a, b, dark))
 
-    def _exit(self, time: int, vcpu: int, turn: Turn, machine: str) -> None:
+    def _exit(self, time: int, vcpu: int, turn: Turn) -> None:
         """The guest stops. One that was last seen blocked is awake, whatever was not recorded."""
         cpu = self._cpu(vcpu)
         if cpu.turn is not None:
-            self._close(vcpu, cpu, machine)
+            self._close(vcpu, cpu)
         if cpu.lost:
             self._resume(time, vcpu, cpu)
         cpu.enters = True
@@ -227,13 +235,12 @@ class Arrivals:
         self._thing(time, 0, vcpu, Given.WAKE)
         self._thing(time, 1, vcpu, Given.BACK)
 
-    def _close(self, vcpu: int, cpu: Seen, machine: str) -> None:
+    def _close(self, vcpu: int, cpu: Seen) -> None:
         """The guest is entered again: all that will be known of its last exit is known."""
-        cpu.enters = True
         turn, cpu.turn = cpu.turn, None
         if turn is None:
             return
-        places = self.places.setdefault(machine, Places())
+        places = self.places.setdefault(self.machine_of(vcpu), Places())
         dark = int(bool(turn.found) and places.are_off(turn.place))
         self.dark += dark
         if turn.reason != Exit.INTERRUPT_WINDOW and turn.reason != Exit.HLT:
@@ -295,6 +302,8 @@ class Arrivals:
 
     def finish(self) -> list[Thing]:
         """Return what is given for vCPUs that run by VM entry, in the order of time."""
+        for vcpu, cpu in self.cpus.items():
+            self._close(vcpu, cpu)
         for n, pcpu, time, slice_ns in self.starts:
             if slice_ns >= 0 and not self._timer_before(pcpu, time, time + slice_ns * PS_PER_NS):
                 self.things[n] = self.things[n]._replace(a=1)

@@ -15,9 +15,9 @@ PREDICTED: Final = "predicted"
 MIXED: Final = "mixed"
 
 # How a window came to be armed.
-BLOCKED: Final = "the guest could not take it"
-AFTER: Final = "asked again after the injection"
-AGAIN: Final = "a softirq restarted the entry path"
+BLOCKED: Final = "the guest cannot take the interrupt"
+AFTER: Final = "Xen asks again after the injection"
+AGAIN: Final = "a softirq restarts the entry path"
 
 Row = tuple[int, int, int, int, int, int]
 
@@ -137,7 +137,7 @@ class Comparison:
         out.append(self._total("window armings", armed, "windows", PREDICTED))
         out += self._exits()
         for k, recorded, simulated, given in self._sides(Kind.HYPERCALL):
-            out.append(Line(f"hypercalls {hypercall_name(k[1])}", recorded, simulated, given, GIVEN, "hypercalls"))
+            out.append(Line(f"hypercalls {hypercall_name(k[1])}", recorded, simulated, recorded, GIVEN, "hypercalls"))
         wakes = self._sides(Kind.SCHED_WAKE)
         if wakes:
             out.append(self._total("wakeups", wakes, "scheduler", MIXED if wakes[0][3] else PREDICTED))
