@@ -47,7 +47,7 @@ class Lane:
     """What a replayed vCPU needs beside its :class:`~exitless.sim.state.Vcpu`.
 
     ``own`` are the exits it will make, ``at`` the next one. ``due`` are guest vectors that the next timer interrupt of
-    its pCPU raises. ``away`` is 1 while others have the pCPU, ``leaves_as`` the runstate it then has. ``slice_first``
+    its pCPU raises. ``ended`` counts EOIs that were given before the handler began that they end. ``away`` is 1 while others have the pCPU, ``leaves_as`` the runstate it then has. ``slice_first``
     says whether the scheduler's slice timer will be the earliest of the pCPU; ``slice_set`` that it has just been set.
     """
 
@@ -55,6 +55,7 @@ class Lane:
         self.own: list[Item] = []
         self.at: i64 = 0
         self.due: list[i64] = []
+        self.ended: i64 = 0
         self.away: i64 = 0
         self.leaves_as: i64 = RunState.RUNNABLE
         self.slice_first: i64 = 0
@@ -213,10 +214,18 @@ class ReplayMachine(Machine):
                 self.set_operation(vcpu, Op.UPCALL, self.costs[Cost.GUESTLOOP])
             else:
                 self.set_operation(vcpu, Op.IRET, self.costs[Cost.G_IRET])
-        elif vcpu.pc[d] == 0 and self.ends_later(self.lanes[vcpu.number]):
+        elif vcpu.pc[d] == 0 and self.awaits_end(vcpu, self.lanes[vcpu.number]):
             self.set_operation(vcpu, OWN, self.until_own(vcpu))
         else:
             self.set_operation(vcpu, Op.IRET, self.costs[Cost.G_IRQ_ENTRY] + self.costs[Cost.G_IRET])
+
+    def awaits_end(self, vcpu: Vcpu, lane: Lane) -> bool:
+        """Tell whether a handler goes on until an EOI that is still to come; one given too early ends it now."""
+        if lane.ended > 0:
+            lane.ended -= 1
+            software_eoi(vcpu.cpu.vapic)
+            return False
+        return self.ends_later(lane)
 
     def ends_later(self, lane: Lane) -> bool:
         """Tell whether the guest writes an EOI before it halts."""
@@ -293,6 +302,8 @@ class ReplayMachine(Machine):
         if reason == Exit.INTERRUPT_WINDOW or reason == Exit.HLT:
             super().exit_handler(pcpu, vcpu, reason)
         elif vcpu.call == Given.EOI:
+            if vcpu.cpu.vapic.svi == 0:
+                self.lanes[vcpu.number].ended += 1
             software_eoi(vcpu.cpu.vapic)
 
     # The scheduler.

@@ -66,11 +66,15 @@ class Turn:
 
 
 class Seen:
-    """One vCPU as it passes. ``waiting`` are vectors that arrived and were not injected yet."""
+    """One vCPU as it passes. ``waiting`` are vectors that arrived and were not injected yet.
+
+    ``serving`` counts injections whose EOI is to come.
+    """
 
     def __init__(self) -> None:
         self.turn: Turn | None = None
         self.waiting: set[int] = set()
+        self.serving = 0
         self.state = UNKNOWN
         self.first_state = UNKNOWN
         self.blocked_at = -1
@@ -168,12 +172,15 @@ class Arrivals:
             if (self.idle.get(pcpu) or self.timer_on.get(pcpu)) and cpu.blocked_at >= 0:
                 self.timers.setdefault(pcpu, []).append((time, cpu.blocked_at))
         elif turn is None:
-            return
+            if kind in (Kind.IRQ_INJECT, Kind.IRQ_WINDOW):
+                self._without_exit(time, vcpu, cpu, kind, a)
         elif kind == Kind.HYPERCALL:
             turn.call = a
         elif kind == Kind.IRQ_EOI:
-            turn.eoi = True
+            turn.eoi = cpu.serving > 0
+            cpu.serving -= cpu.serving > 0
         elif kind == Kind.IRQ_INJECT:
+            cpu.serving += self.callbacks.get(vcpu) != a
             if a in cpu.waiting:
                 cpu.waiting.discard(a)
             else:
@@ -185,6 +192,16 @@ class Arrivals:
             if a not in turn.injected and a not in cpu.waiting:
                 cpu.waiting.add(a)
                 turn.found.append((a, not turn.injected))
+
+    def _without_exit(self, time: int, vcpu: int, cpu: Seen, kind: int, vector: int) -> None:
+        """The exit that this belongs to lies before the recording or in a gap of it."""
+        if vector not in cpu.waiting:
+            self._thing(time, 3, vcpu, Given.REMOTE, vector)
+        if kind == Kind.IRQ_WINDOW:
+            cpu.waiting.add(vector)
+        else:
+            cpu.waiting.discard(vector)
+            cpu.serving += self.callbacks.get(vcpu) != vector
 
     def _runstate(self, time: int, pcpu: int, vcpu: int, cpu: Seen, old: int, new: int) -> None:
         """A vCPU changes its runstate; who blocks and who is woken by an interrupt is not given."""
@@ -298,6 +315,7 @@ class Arrivals:
         for cpu in self.cpus.values():
             cpu.turn = None
             cpu.waiting.clear()
+            cpu.serving = 0
             cpu.lost = True
 
     def finish(self) -> list[Thing]:
