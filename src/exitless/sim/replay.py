@@ -27,10 +27,13 @@ FAR: Final = 1_000_000_000_000_000_000
 DARK_FRAME: Final = 9
 OWN: Final = 20
 LIGHT: Final = 21
+KNOWN_DARK: Final = 2
 
 
 class Item:
-    """One thing that is given: when, what, its two arguments, and 1 when the guest had interrupts off at that moment.
+    """One thing that is given: when, what, its two arguments, and whether the guest had interrupts off then.
+
+    ``dark`` is 2 when the guest was seen with interrupts off at that place before, 1 when it was seen so near by.
 
     Units: ``time`` in ps.
     """
@@ -205,7 +208,9 @@ class ReplayMachine(Machine):
             return
         d: i64 = vcpu.depth - 1
         kind: i64 = vcpu.kind[d]
-        if kind == DARK_FRAME:
+        if kind == DARK_FRAME and self.stays_dark(vcpu, self.lanes[vcpu.number]):
+            self.set_operation(vcpu, OWN, self.until_own(vcpu))
+        elif kind == DARK_FRAME:
             self.set_operation(vcpu, LIGHT, 2 * self.costs[Cost.IPI_FLIGHT])
         elif kind == Frame.UPCALL:
             if vcpu.pc[d] == 0:
@@ -218,6 +223,18 @@ class ReplayMachine(Machine):
             self.set_operation(vcpu, OWN, self.until_own(vcpu))
         else:
             self.set_operation(vcpu, Op.IRET, self.costs[Cost.G_IRQ_ENTRY] + self.costs[Cost.G_IRET])
+
+    def stays_dark(self, vcpu: Vcpu, lane: Lane) -> bool:
+        """Tell whether interrupts stay off until the guest's next exit: one of code known to run so, not a handler's.
+
+        The EOI belongs to a handler, and so may the hypercalls of a guest whose handlers write no EOI.
+        """
+        if lane.at >= len(lane.own):
+            return False
+        item: Item = lane.own[lane.at]
+        if item.dark != KNOWN_DARK or item.b == Given.EOI:
+            return False
+        return item.a != Exit.VMCALL or vcpu.cpu.callback_style != Callback.VECTOR
 
     def awaits_end(self, vcpu: Vcpu, lane: Lane) -> bool:
         """Tell whether a handler goes on until an EOI that is still to come; one given too early ends it now."""

@@ -4,7 +4,7 @@ Everything else in it (injections, windows, further exits, who is woken) is what
 taken, and how, is told in docs/replay.md.
 """
 
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
@@ -50,7 +50,11 @@ class Thing(NamedTuple):
 
 
 class Turn:
-    """One exit, up to the entry that ends it. Units: ps, -1 for what did not happen."""
+    """One exit, up to the entry that ends it. Units: ps, -1 for what did not happen.
+
+    ``found`` are the vectors that this exit is the first to find, and whether the guest could not take them; ``shown``
+    is 1 when interrupts proved to be off, 0 when on, -1 when nothing was pending.
+    """
 
     def __init__(self, time: int, reason: int, vector: int, place: int) -> None:
         self.time = time
@@ -61,6 +65,7 @@ class Turn:
         self.eoi = False
         self.found: list[tuple[int, bool]] = []
         self.injected: set[int] = set()
+        self.shown = -1
         self.woken = -1
         self.back = -1
 
@@ -85,18 +90,28 @@ class Seen:
 class Places:
     """Where guest code was found with interrupts on or off, learned from exits that came before.
 
-    Nothing is known of an address before something was seen there; then, and in user code, interrupts count as on.
+    Code lies together: an address not met before is judged by the nearest one that was. User code has interrupts on,
+    and so has everything before anything was seen.
     """
 
     def __init__(self) -> None:
-        self.off: dict[int, bool] = {}
+        self.off: dict[int, int] = {}
+        self.sorted: list[int] = []
 
-    def are_off(self, place: int) -> bool:
-        """Tell whether interrupts were off when the guest was last seen at this address."""
-        return place >= USER and self.off.get(place, False)
+    def judge(self, place: int) -> int:
+        """Return 2 when interrupts were off when the guest was last seen here, 1 when so at the nearest place, or 0."""
+        if place < USER or not self.sorted:
+            return 0
+        if place in self.off:
+            return 2 * self.off[place]
+        n = bisect_right(self.sorted, place)
+        around = self.sorted[max(0, n - 1) : n + 1]
+        return self.off[min(around, key=lambda known: abs(known - place))]
 
-    def learn(self, place: int, off: bool) -> None:
+    def learn(self, place: int, off: int) -> None:
         """Keep what an exit has shown."""
+        if place not in self.off:
+            insort(self.sorted, place)
         self.off[place] = off
 
 
@@ -186,9 +201,11 @@ class Arrivals:
             else:
                 turn.found.append((a, False))
             turn.injected.add(a)
+            turn.shown = 0 if turn.shown < 0 else turn.shown
         elif kind == Kind.IRQ_WINDOW:
             if b == SOURCE_VECTOR:
                 self.callbacks[vcpu] = a
+            turn.shown = 1 if turn.shown < 0 else turn.shown
             if a not in turn.injected and a not in cpu.waiting:
                 cpu.waiting.add(a)
                 turn.found.append((a, not turn.injected))
@@ -258,16 +275,17 @@ class Arrivals:
         if turn is None:
             return
         places = self.places.setdefault(self.machine_of(vcpu), Places())
-        dark = int(bool(turn.found) and places.are_off(turn.place))
-        self.dark += dark
-        if turn.reason != Exit.INTERRUPT_WINDOW and turn.reason != Exit.HLT:
-            if turn.found:
-                places.learn(turn.place, turn.found[0][1])
-            self._given_exit(vcpu, turn, dark)
-        else:
-            places.learn(turn.place, False)
+        dark = 0
+        if turn.reason == Exit.INTERRUPT_WINDOW or turn.reason == Exit.HLT:
+            places.learn(turn.place, 0)
             if turn.reason == Exit.HLT:
                 self._thing(turn.time, 2, vcpu, Given.EXIT, Exit.HLT, -1)
+        else:
+            dark = places.judge(turn.place)
+            self.dark += bool(dark and turn.found)
+            if turn.shown >= 0:
+                places.learn(turn.place, turn.shown)
+            self._given_exit(vcpu, turn, dark)
         self._interrupts(vcpu, turn, dark)
 
     def _given_exit(self, vcpu: int, turn: Turn, dark: int) -> None:
