@@ -221,6 +221,8 @@ class ReplayMachine(Machine):
                 self.set_operation(vcpu, Op.IRET, self.costs[Cost.G_IRET])
         elif vcpu.pc[d] == 0 and self.awaits_end(vcpu, self.lanes[vcpu.number]):
             self.set_operation(vcpu, OWN, self.until_own(vcpu))
+        elif self.stays_dark(vcpu, self.lanes[vcpu.number]):
+            self.set_operation(vcpu, OWN, self.until_own(vcpu))
         else:
             self.set_operation(vcpu, Op.IRET, self.costs[Cost.G_IRQ_ENTRY] + self.costs[Cost.G_IRET])
 

@@ -17,6 +17,7 @@ LOST: Final = 0
 UNKNOWN: Final = -1
 TIMER_VECTOR: Final = 0xFA
 EVENT_CHECK: Final = 0xFC
+VCPU_OP: Final = 24
 SOURCE_VECTOR: Final = 5
 USER: Final = 1 << 47
 PS_PER_NS: Final = 1000
@@ -56,8 +57,9 @@ class Turn:
     is 1 when interrupts proved to be off, 0 when on, -1 when nothing was pending.
     """
 
-    def __init__(self, time: int, reason: int, vector: int, place: int) -> None:
+    def __init__(self, time: int, pcpu: int, reason: int, vector: int, place: int) -> None:
         self.time = time
+        self.pcpu = pcpu
         self.reason = reason
         self.vector = vector
         self.place = place
@@ -73,13 +75,15 @@ class Turn:
 class Seen:
     """One vCPU as it passes. ``waiting`` are vectors that arrived and were not injected yet.
 
-    ``serving`` counts injections whose EOI is to come.
+    ``serving`` counts injections whose EOI is to come; ``timer_set`` is when it last made the hypercall that may set
+    its timer.
     """
 
     def __init__(self) -> None:
         self.turn: Turn | None = None
         self.waiting: set[int] = set()
         self.serving = 0
+        self.timer_set = 0
         self.state = UNKNOWN
         self.first_state = UNKNOWN
         self.blocked_at = -1
@@ -153,7 +157,7 @@ class Arrivals:
                 n = self.exits_on.get(pcpu, 0)
                 self.exits_on[pcpu] = n + 1
                 if vcpu >= 0:
-                    self._exit(time, vcpu, Turn(time, plain_reason(a), b, self.place(pcpu, n)))
+                    self._exit(time, vcpu, Turn(time, pcpu, plain_reason(a), b, self.place(pcpu, n)))
             elif kind == Kind.VM_ENTRY:
                 self.timer_on[pcpu] = False
                 if vcpu >= 0:
@@ -191,6 +195,7 @@ class Arrivals:
                 self._without_exit(time, vcpu, cpu, kind, a)
         elif kind == Kind.HYPERCALL:
             turn.call = a
+            cpu.timer_set = time if a == VCPU_OP else cpu.timer_set
         elif kind == Kind.IRQ_EOI:
             turn.eoi = cpu.serving > 0
             cpu.serving -= cpu.serving > 0
@@ -320,6 +325,8 @@ class Arrivals:
             return
         if turn.woken >= 0:
             self._thing(turn.woken, 3, vcpu, Given.WAKE)
+        if how == Given.LOCAL and self.cpus[vcpu].timer_set:
+            self.timers.setdefault(turn.pcpu, []).append((turn.time, self.cpus[vcpu].timer_set))
         for n, (vector, _) in enumerate(turn.found):
             if n == 0 or how != Given.LOCAL:
                 self._thing(turn.time, 3, vcpu, how, vector, 0, dark if how != Given.HERE else 0)
@@ -340,6 +347,8 @@ class Arrivals:
         """Return what is given for vCPUs that run by VM entry, in the order of time."""
         for vcpu, cpu in self.cpus.items():
             self._close(vcpu, cpu)
+        for fired in self.timers.values():
+            fired.sort()
         for n, pcpu, time, slice_ns in self.starts:
             if slice_ns >= 0 and not self._timer_before(pcpu, time, time + slice_ns * PS_PER_NS):
                 self.things[n] = self.things[n]._replace(a=1)
