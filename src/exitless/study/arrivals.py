@@ -28,6 +28,8 @@ SAME: Final = {
 KNOWN: Final = (Exit.EXTERNAL_INTERRUPT, Exit.INTERRUPT_WINDOW, Exit.HLT, Exit.VMCALL)
 # Every other exit keeps its code, this much higher, so that no vendor's number is taken for another's.
 OTHER: Final = 65536
+# A vCPU is out of guest mode, but its exit lies before the recording or in a gap of it.
+UNSEEN: Final = -1
 
 Row = tuple[int, int, int, int, int, int]
 
@@ -184,15 +186,14 @@ class Arrivals:
     def _of_vcpu(self, time: int, kind: int, pcpu: int, vcpu: int, a: int, b: int) -> None:
         """Something that one vCPU did, or that was done to it."""
         cpu = self._cpu(vcpu)
+        if cpu.turn is None:
+            cpu.turn = Turn(time, pcpu, UNSEEN, -1, 0)
         turn = cpu.turn
         if kind == Kind.RUNSTATE:
-            self._runstate(time, pcpu, vcpu, cpu, a, b)
+            self._runstate(time, pcpu, vcpu, cpu, turn, a, b)
         elif kind == Kind.SCHED_WAKE:
             if (self.idle.get(pcpu) or self.timer_on.get(pcpu)) and cpu.blocked_at >= 0:
                 self.timers.setdefault(pcpu, []).append((time, cpu.blocked_at))
-        elif turn is None:
-            if kind in (Kind.IRQ_INJECT, Kind.IRQ_WINDOW):
-                self._without_exit(time, vcpu, cpu, kind, a)
         elif kind == Kind.HYPERCALL:
             turn.call = a
             cpu.timer_set = time if a == VCPU_OP else cpu.timer_set
@@ -215,40 +216,26 @@ class Arrivals:
                 cpu.waiting.add(a)
                 turn.found.append((a, not turn.injected))
 
-    def _without_exit(self, time: int, vcpu: int, cpu: Seen, kind: int, vector: int) -> None:
-        """The exit that this belongs to lies before the recording or in a gap of it."""
-        if vector not in cpu.waiting:
-            self._thing(time, 3, vcpu, Given.REMOTE, vector)
-        if kind == Kind.IRQ_WINDOW:
-            cpu.waiting.add(vector)
-        else:
-            cpu.waiting.discard(vector)
-            cpu.serving += self.callbacks.get(vcpu) != vector
-
-    def _runstate(self, time: int, pcpu: int, vcpu: int, cpu: Seen, old: int, new: int) -> None:
+    def _runstate(self, time: int, pcpu: int, vcpu: int, cpu: Seen, turn: Turn, old: int, new: int) -> None:
         """A vCPU changes its runstate; who blocks and who is woken by an interrupt is not given."""
         if cpu.first_state == UNKNOWN:
             cpu.first_state = old
-        turn = cpu.turn
         if cpu.lost and new == RunState.RUNNING:
             self._resume(time, vcpu, cpu)
         if new == RunState.BLOCKED:
             cpu.blocked_at = time
-            if turn is not None and turn.reason != Exit.HLT:
+            if turn.reason != Exit.HLT:
                 self._thing(turn.time, 0, vcpu, Given.AWAY, new)
         elif old == RunState.BLOCKED:
             self._thing(time, 0, vcpu, Given.HOLD)
-            if turn is None:
-                self._thing(time, 1, vcpu, Given.WAKE)
-            elif turn.woken < 0:
+            if turn.woken < 0:
                 turn.woken = time
         elif old == RunState.RUNNING:
-            self._thing(time if turn is None else turn.time, 0, vcpu, Given.AWAY, new)
+            self._thing(turn.time, 0, vcpu, Given.AWAY, new)
         elif old == RunState.OFFLINE:
             self._thing(time, 0, vcpu, Given.ONLINE)
         if new == RunState.RUNNING:
-            if turn is not None:
-                turn.back = time
+            turn.back = time
             self.starts.append((len(self.things), pcpu, time, self.slice.get(pcpu, -1)))
             self._thing(time, 4, vcpu, Given.BACK)
         if new != RunState.BLOCKED and new != RunState.RUNNABLE:
@@ -281,7 +268,9 @@ class Arrivals:
             return
         places = self.places.setdefault(self.machine_of(vcpu), Places())
         dark = 0
-        if turn.reason == Exit.INTERRUPT_WINDOW or turn.reason == Exit.HLT:
+        if turn.reason == UNSEEN:
+            pass
+        elif turn.reason == Exit.INTERRUPT_WINDOW or turn.reason == Exit.HLT:
             places.learn(turn.place, 0)
             if turn.reason == Exit.HLT:
                 self._thing(turn.time, 2, vcpu, Given.EXIT, Exit.HLT, -1)
