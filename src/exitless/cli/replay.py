@@ -1,4 +1,4 @@
-"""``exitless replay``: the arrivals and the guest's doings of a recording, on a simulated host; both sides compared."""
+"""``exitless replay``: what came from outside in a recording, on a simulated host; both sides compared."""
 
 import argparse
 import tomllib
@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from exitless.bits import units
 from exitless.cli.output import console, ns, progress, write_json
 from exitless.cli.read import frequency, table
-from exitless.bits import units
 from exitless.errors import TraceError
 from exitless.record.block import Header, Record
 from exitless.record.store import write as store
@@ -17,18 +17,14 @@ from exitless.scenario.build import COST_NAMES, Preset
 from exitless.scenario.load import near
 from exitless.sim.replay import ReplayMachine
 from exitless.sim.state import Domain
-from exitless.study.arrivals import KNOWN, OTHER, SAME, Arrivals, Thing
+from exitless.study.arrivals import OTHER, SAME, Arrivals
 from exitless.study.replayed import Comparison, Counts, Line
-from exitless.traces.reader import LOST, Reader, open_reader
+from exitless.traces.reader import open_reader
 from exitless.traces.xentrace import Xentrace
 from exitless.vocab.given import Given
 from exitless.vocab.kinds import Kind, Owner
 
 PRESET: Final = "illustrative"
-GROUPS: Final = (
-    ("injections", "injections"), ("windows", "window armings"), ("exits", "exits"),
-    ("hypercalls", "hypercalls"), ("scheduler", "scheduler"),
-)  # fmt: skip
 # What a lane's end allows for what was under way, so that a replay's last exit is not cut off by its own costs.
 TAIL_PS: Final = 1_000_000_000
 
@@ -99,6 +95,11 @@ class Replay:
         vm = self.reader.vcpus[vcpu].vm
         known = [a for v, a in sorted(self.arrivals.callbacks.items()) if self.reader.vcpus[v].vm == vm]
         return known[0] if known else 0
+
+    def restarts(self) -> tuple[int, int]:
+        """Return how many switches to these guests set the earliest timer of their pCPU, and how many told a slice."""
+        first = sum(t.what == Given.BACK and t.a == 1 for t in self.things)
+        return first, self.arrivals.slices_told()
 
     def compare(self) -> Comparison:
         """Put both sides together."""
@@ -194,16 +195,18 @@ def explanation(replay: Replay, tax: dict[str, Any]) -> list[str]:
         )
     if replay.arrivals.dark:
         out.append(
-            f"Guest code with interrupts off was recognised at {replay.arrivals.dark:,} exits with an interrupt, by an "
-            "earlier exit at the same address; what was met there for the first time counts as interrupts on."
+            f"Interrupts off: not recorded. At {replay.arrivals.dark:,} of the exits with a new interrupt the guest's "
+            "instruction pointer lay nearest to one where an earlier exit had met them off; that is taken for off."
         )
-    if not any(slices for p in replay.reader.of_pcpu.values() for slices in p.slices if slices >= 0):
-        out.append("The recording tells no time slices: no restart by a slice timer is simulated.")
-    else:
+    first, switches = replay.restarts()
+    if switches:
         out.append(
-            "A switch to a guest restarts the entry path when the new slice timer is the earliest of its pCPU; timers "
-            "that never fired in the recording are not known, so this happens more often than recorded."
+            "Restarts: Xen sets a slice timer at every switch, and where no other timer of the pCPU is earlier a softirq "
+            f"sends the entry path round once more. That is taken to be so at {first:,} of {switches:,} switches; Xen's own "
+            "timers, and those that were stopped before they fired, are not recorded and make the true number smaller."
         )
+    else:
+        out.append("Restarts: the recording tells no time slices, so none by a slice timer is simulated.")
     return out
 
 

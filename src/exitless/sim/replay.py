@@ -50,8 +50,9 @@ class Lane:
     """What a replayed vCPU needs beside its :class:`~exitless.sim.state.Vcpu`.
 
     ``own`` are the exits it will make, ``at`` the next one. ``due`` are guest vectors that the next timer interrupt of
-    its pCPU raises. ``ended`` counts EOIs that were given before the handler began that they end. ``away`` is 1 while others have the pCPU, ``leaves_as`` the runstate it then has. ``slice_first``
-    says whether the scheduler's slice timer will be the earliest of the pCPU; ``slice_set`` that it has just been set.
+    its pCPU raises. ``ended`` counts EOIs that were given before the handler began that they end. ``away`` is 1 while
+    others have the pCPU, ``leaves_as`` the runstate it then has. ``slice_first`` says whether the scheduler's slice
+    timer will be the earliest of the pCPU; ``slice_set`` that it has just been set.
     """
 
     def __init__(self) -> None:

@@ -353,6 +353,10 @@ class Arrivals:
                 return True
         return False
 
+    def slices_told(self) -> int:
+        """Return how many switches to a vCPU that runs by VM entry told its time slice."""
+        return sum(s >= 0 and self.cpus[self.things[n].vcpu].enters for n, _, _, s in self.starts)
+
     def replayed(self) -> list[int]:
         """Return the vCPUs that run by VM entry."""
         return sorted(v for v, cpu in self.cpus.items() if cpu.enters)

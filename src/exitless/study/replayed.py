@@ -136,7 +136,7 @@ class Comparison:
             out.append(Line(f"window armings 0x{k[1]:02x}", recorded, simulated, given, PREDICTED, "windows"))
         out.append(self._total("window armings", armed, "windows", PREDICTED))
         out += self._exits()
-        for k, recorded, simulated, given in self._sides(Kind.HYPERCALL):
+        for k, recorded, simulated, _ in self._sides(Kind.HYPERCALL):
             out.append(Line(f"hypercalls {hypercall_name(k[1])}", recorded, simulated, recorded, GIVEN, "hypercalls"))
         wakes = self._sides(Kind.SCHED_WAKE)
         if wakes:
@@ -145,7 +145,7 @@ class Comparison:
             name = f"runstate {STATES[k[1] & 3]}->{STATES[k[2] & 3]}"
             own = k[1] == 3 or k[2] == 3 or (k[1], k[2]) == (0, 1)
             basis = GIVEN if own or recorded == given else MIXED if given else PREDICTED
-            out.append(Line(name, recorded, simulated, given, basis, "scheduler"))
+            out.append(Line(name, recorded, simulated, recorded if basis == GIVEN else given, basis, "scheduler"))
         return out
 
     def _total(
@@ -157,8 +157,10 @@ class Comparison:
     def _injections(self) -> list[Line]:
         """Injections: their arrivals are given, so they can only differ where two became one or one came too late."""
         sides = self._sides(Kind.IRQ_INJECT)
-        out = [Line(f"injections 0x{k[1]:02x}", r, s, g, GIVEN, "injections") for k, r, s, g in sides]
-        return [*out, self._total("injections total", sides, "injections", GIVEN)]
+        out = [Line(f"injections 0x{k[1]:02x}", r, s, r, GIVEN, "injections") for k, r, s, _ in sides]
+        total = self._total("injections total", sides, "injections", GIVEN)
+        total.given = total.recorded
+        return [*out, total]
 
     def _exits(self) -> list[Line]:
         """Exits by reason: windows are predicted, external interrupts in part, the guest's own are given."""
@@ -195,7 +197,10 @@ class Comparison:
                 "armings_per_injection": round(armings / injections, 4) if injections else 0.0,
                 "window_exits_per_injection": round(counts.window_exits / injections, 4) if injections else 0.0,
                 "armings": dict(counts.by_cause),
-                "window_exits": {"that injected": counts.window_injects, "that found nothing to do": counts.window_exits - counts.window_injects},
+                "window_exits": {
+                    "that injected": counts.window_injects,
+                    "that found nothing to inject": counts.window_exits - counts.window_injects,
+                },
             }  # fmt: skip
 
         return {"recorded": side(self.recorded, self.mine), "simulated": side(self.simulated, self.made)}
