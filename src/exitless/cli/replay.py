@@ -235,7 +235,8 @@ def show(out: Console, replay: Replay, lines: list[Line], tax: dict[str, Any]) -
         t.add_row(line.quantity, f"{line.recorded:,}", f"{line.simulated:,}", shown, f"{line.given:,}", line.basis)
     out.print()
     out.print(t)
-    out.print("given: taken from the recording as it is, no prediction; mixed: the rest of the row is predicted")
+    out.print("given: taken from the recording, no prediction (a side differs where the simulated host could not follow); "
+        "mixed: the rest of the row is predicted")
     out.print()
     for sentence in explanation(replay, tax):
         out.print(sentence)

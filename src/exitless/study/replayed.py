@@ -143,8 +143,8 @@ class Comparison:
             out.append(self._total("wakeups", wakes, "scheduler", MIXED if wakes[0][3] else PREDICTED))
         for k, recorded, simulated, given in self._sides(Kind.RUNSTATE):
             name = f"runstate {STATES[k[1] & 3]}->{STATES[k[2] & 3]}"
-            own = k[1] == 3 or k[2] == 3 or (k[1], k[2]) == (0, 1)
-            basis = GIVEN if own or recorded == given else MIXED if given else PREDICTED
+            paused = k[1] == 3 or k[2] == 3
+            basis = GIVEN if paused or recorded == given else MIXED if given else PREDICTED
             out.append(Line(name, recorded, simulated, recorded if basis == GIVEN else given, basis, "scheduler"))
         return out
 
