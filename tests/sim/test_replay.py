@@ -64,11 +64,11 @@ def test_an_event_from_another_pcpu_is_found_twice() -> None:
     """1.7: the kick's softirq is still pending when the event-check interrupt has led to the injection."""
     record = replay([(10, Given.REMOTE, UPCALL, 0, 0)])
     assert story(record) == "e x1 jf3 wf3 wf3 e x7 e"
-    assert [e.b for e in record if e.kind == Kind.VM_EXIT][0] == 0xFC
+    assert next(e.b for e in record if e.kind == Kind.VM_EXIT) == 0xFC
 
 
 def test_a_halted_guest_is_woken_once_and_a_slice_timer_restarts_its_entry() -> None:
-    """5.2 and timer.c: blocked, woken, switched to; then the first pass is followed by another if the timer is first."""
+    """5.2 and timer.c: blocked, woken, switched to; a second pass follows if the slice timer is the earliest."""
     halt = (10, Given.EXIT, Exit.HLT, -1, 0)
     hold, event = (20, Given.HOLD, 0, 0, 0), (20, Given.REMOTE, UPCALL, 0, 0)
     once = replay([halt, hold, event, (30, Given.BACK, 0, 0, 0)])

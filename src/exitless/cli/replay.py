@@ -201,9 +201,9 @@ def explanation(replay: Replay, tax: dict[str, Any]) -> list[str]:
     first, switches = replay.restarts()
     if switches:
         out.append(
-            "Restarts: Xen sets a slice timer at every switch, and where no other timer of the pCPU is earlier a softirq "
-            f"sends the entry path round once more. That is taken to be so at {first:,} of {switches:,} switches; Xen's own "
-            "timers, and those that were stopped before they fired, are not recorded and make the true number smaller."
+            "Restarts: Xen sets a slice timer at every switch, and where no other timer of the pCPU is earlier, a "
+            f"softirq sends the entry path round once more. That is taken to be so at {first:,} of {switches:,} switches; "
+            "Xen's own timers, and those stopped before they fired, are not recorded and make the true number smaller."
         )
     else:
         out.append("Restarts: the recording tells no time slices, so none by a slice timer is simulated.")
@@ -235,8 +235,10 @@ def show(out: Console, replay: Replay, lines: list[Line], tax: dict[str, Any]) -
         t.add_row(line.quantity, f"{line.recorded:,}", f"{line.simulated:,}", shown, f"{line.given:,}", line.basis)
     out.print()
     out.print(t)
-    out.print("given: taken from the recording, no prediction (a side differs where the simulated host could not follow); "
-        "mixed: the rest of the row is predicted")
+    out.print(
+        "given: taken from the recording, no prediction (a side differs where the simulated host could not follow); "
+        "mixed: the rest of the row is predicted"
+    )
     out.print()
     for sentence in explanation(replay, tax):
         out.print(sentence)
