@@ -77,7 +77,8 @@ def test_whole_recordings(path: str, capsys: pytest.CaptureFixture[str]) -> None
     for name, row in rows.items():
         if row["basis"] == "given" and row["recorded"] > 20:
             assert abs(row["simulated"] - row["recorded"]) <= 0.03 * row["recorded"], name
-    assert d["arrivals"] == rows["injections total"]["recorded"], "an arrival each for what was injected"
+    waiting = d["arrivals"] - rows["injections total"]["recorded"]
+    assert 0 <= waiting <= len(d["vcpus"]), "an arrival each for what was injected, and what still waited at the end"
 
 
 def test_the_window_tax_of_the_intel_recording(capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,6 +101,23 @@ def test_a_second_vector_waits_for_the_first_ones_eoi() -> None:
     assert story(replay(things, 0)) == f"e x1 jec e x1 e x{own} w23 e x7 j23 e x{own} e"
 
 
+def test_a_handler_whose_eoi_made_no_exit_ends_by_itself() -> None:
+    """Otherwise its vector would stay in service and hold back every lower one for good."""
+    things = [(10, Given.LOCAL, 0xEC, 0, 0), (20, Given.LOCAL, 0x23, 0, 0), (30, Given.EXIT, Exit.HLT, -1, 0)]
+    assert story(replay(things, 0)) == "e x1 jec e x1 j23 e x12 r02"
+
+
+def test_an_eoi_that_comes_before_its_handler_ends_that_handler() -> None:
+    own = 65536 + 124
+    things = [
+        (10, Given.EXIT, own, Given.EOI, 0),
+        (20, Given.LOCAL, 0xEC, 0, 0),
+        (30, Given.LOCAL, 0xEC, 0, 0),
+        (40, Given.EXIT, own, Given.EOI, 0),
+    ]
+    assert story(replay(things, 0)) == f"e x{own} e x1 jec e x1 jec e x{own} e"
+
+
 def test_interrupts_stay_off_between_two_exits_of_such_code() -> None:
     own = 65536 + 1024
     things = [(10, Given.HERE, 0xEC, 0, 0), (10, Given.EXIT, own, -1, 2), (15, Given.EXIT, own, -1, 2)]

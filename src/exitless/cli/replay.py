@@ -1,6 +1,7 @@
 """``exitless replay``: what came from outside in a recording, on a simulated host; both sides compared."""
 
 import argparse
+import time
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from exitless.bits import units
 from exitless.cli.output import console, ns, progress, write_json
-from exitless.cli.read import frequency, table
+from exitless.cli.read import PATIENCE, frequency, table
 from exitless.errors import TraceError
 from exitless.record.block import Header, Record
 from exitless.record.store import write as store
@@ -120,12 +121,18 @@ def read(path: str, clock_hz: int) -> Replay:
             reader.pcpus == 1,
         )
         recorded = Counts()
-        with progress() as bar:
-            task = bar.add_task(f"reading {path}", total=reader.size or None)
-            for rows in reader.rows():
-                arrivals.rows(rows)
-                recorded.rows(rows, True)
-                bar.update(task, completed=reader.done)
+        began = time.monotonic()
+        batches = reader.rows()
+        for rows in batches:
+            arrivals.rows(rows)
+            recorded.rows(rows, True)
+            if time.monotonic() - began > PATIENCE:
+                with progress() as bar:
+                    task = bar.add_task(f"reading {path}", total=reader.size or None)
+                    for more in batches:
+                        arrivals.rows(more)
+                        recorded.rows(more, True)
+                        bar.update(task, completed=reader.done)
         replay = Replay(reader, arrivals, recorded)
         if not replay.vcpus:
             raise TraceError(

@@ -49,15 +49,16 @@ class Item:
 class Lane:
     """What a replayed vCPU needs beside its :class:`~exitless.sim.state.Vcpu`.
 
-    ``own`` are the exits it will make, ``at`` the next one. ``due`` are guest vectors that the next timer interrupt of
-    its pCPU raises. ``ended`` counts EOIs that were given before the handler began that they end. ``away`` is 1 while
-    others have the pCPU, ``leaves_as`` the runstate it then has. ``slice_first`` says whether the scheduler's slice
-    timer will be the earliest of the pCPU; ``slice_set`` that it has just been set.
+    ``own`` are the exits it will make, ``at`` the next one, ``looked`` the next EOI or HLT. ``due`` are guest vectors
+    that the next timer interrupt of its pCPU raises. ``ended`` counts EOIs that were given before the handler began
+    that they end. ``away`` is 1 while others have the pCPU, ``leaves_as`` the runstate it then has. ``slice_first``
+    says whether the scheduler's slice timer will be the earliest of the pCPU; ``slice_set`` that it has just been set.
     """
 
     def __init__(self) -> None:
         self.own: list[Item] = []
         self.at: i64 = 0
+        self.looked: i64 = 0
         self.due: list[i64] = []
         self.ended: i64 = 0
         self.away: i64 = 0
@@ -240,24 +241,30 @@ class ReplayMachine(Machine):
         return item.a != Exit.VMCALL or vcpu.cpu.callback_style != Callback.VECTOR
 
     def awaits_end(self, vcpu: Vcpu, lane: Lane) -> bool:
-        """Tell whether a handler goes on until an EOI that is still to come; one given too early ends it now."""
+        """Tell whether a handler goes on until an EOI that is still to come.
+
+        One given too early ends it now. Where none comes before the guest halts, its EOI made no exit.
+        """
+        if lane.ended == 0 and self.ends_later(lane):
+            return True
         if lane.ended > 0:
             lane.ended -= 1
-            software_eoi(vcpu.cpu.vapic)
-            return False
-        return self.ends_later(lane)
+        software_eoi(vcpu.cpu.vapic)
+        vcpu.pc[vcpu.depth - 1] = 1
+        return False
 
     def ends_later(self, lane: Lane) -> bool:
-        """Tell whether the guest writes an EOI before it halts."""
-        n: i64 = lane.at
+        """Tell whether the guest writes an EOI before it halts; each of its exits is looked at once."""
+        if lane.looked < lane.at:
+            lane.looked = lane.at
         count: i64 = len(lane.own)
-        while n < count:
-            item: Item = lane.own[n]
+        while lane.looked < count:
+            item: Item = lane.own[lane.looked]
             if item.b == Given.EOI:
                 return True
             if item.a == Exit.HLT:
                 return False
-            n += 1
+            lane.looked += 1
         return False
 
     def until_own(self, vcpu: Vcpu) -> i64:

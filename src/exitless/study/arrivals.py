@@ -90,6 +90,7 @@ class Seen:
         self.first_state = UNKNOWN
         self.blocked_at = -1
         self.enters = False
+        self.pcpu = -1
         self.lost = False
 
 
@@ -171,7 +172,7 @@ class Arrivals:
                 self.slice[pcpu] = self.slice_of(pcpu, n)
                 self.idle[pcpu] = b < 0
             elif kind == Kind.HOST_IRQ:
-                self.timer_on[pcpu] = a == TIMER_VECTOR
+                self.timer_on[pcpu] = a == TIMER_VECTOR or (a < 0 and b < 0)
             elif kind == LOST:
                 self._lost(pcpu, a)
             elif vcpu >= 0:
@@ -236,6 +237,7 @@ class Arrivals:
             self._thing(time, 0, vcpu, Given.ONLINE)
         if new == RunState.RUNNING:
             turn.back = time
+            cpu.pcpu = pcpu
             self.starts.append((len(self.things), pcpu, time, self.slice.get(pcpu, -1)))
             self._thing(time, 4, vcpu, Given.BACK)
         if new != RunState.BLOCKED and new != RunState.RUNNABLE:
@@ -253,6 +255,7 @@ class Arrivals:
         if cpu.lost:
             self._resume(time, vcpu, cpu)
         cpu.enters = True
+        cpu.pcpu = turn.pcpu
         cpu.turn = turn
 
     def _resume(self, time: int, vcpu: int, cpu: Seen) -> None:
@@ -323,10 +326,12 @@ class Arrivals:
                 self._thing(turn.time, 3, vcpu, Given.HERE, vector)
 
     def _lost(self, pcpu: int, count: int) -> None:
-        """What any vCPU did that this pCPU may have run is not known."""
+        """What its vCPU did, and any that did not run elsewhere, is not known: this pCPU may have run it."""
         if count < 0:
             return
         for cpu in self.cpus.values():
+            if cpu.pcpu != pcpu and cpu.state == RunState.RUNNING:
+                continue
             cpu.turn = None
             cpu.waiting.clear()
             cpu.serving = 0
