@@ -98,10 +98,11 @@ def test_the_window_tax_of_the_intel_recording(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("name", AMD)
-def test_window_exits_of_the_amd_recordings(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_windows_of_the_amd_recordings(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     rows = by_quantity(document(capsys, shared(f"data/traces/{name}/xentrace.bin.xz"), "--cpu-hz", "2.6G"))
-    assert rows["exits vintr"]["basis"] == "predicted"
-    assert abs(rows["exits vintr"]["difference_percent"]) < 10
+    for quantity in ("exits vintr", "window armings"):
+        assert rows[quantity]["basis"] == "predicted"
+        assert abs(rows[quantity]["difference_percent"]) < 10, quantity
 
 
 def test_without_what_was_learned_of_guest_code_only_asking_again_is_left(capsys: pytest.CaptureFixture[str]) -> None:

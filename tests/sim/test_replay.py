@@ -23,7 +23,7 @@ def replay(things: list[Thing], callback: int = UPCALL, state: int = RunState.RU
         machine.costs[n] = ps
     machine.add(Domain(0, 0), 0, callback, state)
     for time, what, a, b, dark in things:
-        machine.give(0, time * US, what, a, b, dark)
+        machine.give(0, time * US, what, a, b, dark, 0)
     machine.watch_laws = 1
     machine.run(10_000 * US)
     machine.columns.flush()
@@ -75,6 +75,19 @@ def test_a_halted_guest_is_woken_once_and_a_slice_timer_restarts_its_entry() -> 
     assert story(once) == "e x12 r02 k r21 r10 jf3 wf3 e x7 e"
     twice = replay([halt, hold, event, (30, Given.BACK, 1, 0, 0)])
     assert story(twice) == "e x12 r02 k r21 r10 jf3 wf3 wf3 e x7 e"
+
+
+def test_a_hypercall_whose_timer_is_the_earliest_restarts_the_entry_path() -> None:
+    """timer.c activate_timer; with an interrupt that cannot be taken the window is armed in both passes."""
+    for again, armed in ((0, "wec"), (1, "wec wec")):
+        record = Record(Header())
+        machine = ReplayMachine(1, [record])
+        machine.add(Domain(0, 0), 0, 0, RunState.RUNNING)
+        machine.give(0, 10 * US, Given.HERE, 0xEC, 0, 0, 0)
+        machine.give(0, 10 * US, Given.EXIT, Exit.VMCALL, 24, 1, again)
+        machine.run(100 * US)
+        machine.columns.flush()
+        assert story(record) == f"e x18 {armed} e x7 jec e"
 
 
 def test_halting_with_an_event_pending_does_not_block() -> None:

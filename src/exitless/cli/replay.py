@@ -77,7 +77,7 @@ class Replay:
             domain = domains.setdefault(vcpu.vm, Domain(len(domains), 0))
             machine.add(domain, vcpu.number, self.callback(v), self.arrivals.state_at_start(v))
         for t in self.things:
-            machine.give(numbers[t.vcpu], t.time, t.what, t.a, t.b, t.dark if dark else 0)
+            machine.give(numbers[t.vcpu], t.time, t.what, t.a, t.b, t.dark if dark else 0, t.again)
         machine.run(self.reader.duration_ps + TAIL_PS)
         machine.columns.flush()
         self.arrived = int(machine.arrivals)
@@ -209,7 +209,7 @@ def explanation(replay: Replay, tax: dict[str, Any]) -> list[str]:
     if switches:
         out.append(
             "Restarts: Xen sets a slice timer at every switch, and where no other timer of the pCPU is earlier, a "
-            f"softirq sends the entry path round once more. That is taken to be so at {first:,} of {switches:,} switches; "
+            f"softirq sends the entry path round once more. So it is taken to be at {first:,} of {switches:,} switches; "
             "Xen's own timers, and those stopped before they fired, are not recorded and make the true number smaller."
         )
     else:

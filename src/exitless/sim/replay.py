@@ -34,16 +34,18 @@ class Item:
     """One thing that is given: when, what, its two arguments, and whether the guest had interrupts off then.
 
     ``dark`` is 2 when the guest was seen with interrupts off at that place before, 1 when it was seen so near by.
+    ``again`` is 1 for a hypercall that sets a timer which becomes the earliest of the pCPU.
 
     Units: ``time`` in ps.
     """
 
-    def __init__(self, time: i64, what: i64, a: i64, b: i64, dark: i64) -> None:
+    def __init__(self, time: i64, what: i64, a: i64, b: i64, dark: i64, again: i64) -> None:
         self.time: i64 = time
         self.what: i64 = what
         self.a: i64 = a
         self.b: i64 = b
         self.dark: i64 = dark
+        self.again: i64 = again
 
 
 class Lane:
@@ -51,8 +53,9 @@ class Lane:
 
     ``own`` are the exits it will make, ``at`` the next one, ``looked`` the next EOI or HLT. ``due`` are guest vectors
     that the next timer interrupt of its pCPU raises. ``ended`` counts EOIs that were given before the handler began
-    that they end. ``away`` is 1 while others have the pCPU, ``leaves_as`` the runstate it then has. ``slice_first``
-    says whether the scheduler's slice timer will be the earliest of the pCPU; ``slice_set`` that it has just been set.
+    that they end, ``owed`` handlers that ended before their EOI was given. ``away`` is 1 while others have the pCPU,
+    ``leaves_as`` the runstate it then has. ``slice_first`` says whether the scheduler's slice timer will be the
+    earliest of the pCPU; ``slice_set`` that it has just been set.
     """
 
     def __init__(self) -> None:
@@ -61,6 +64,7 @@ class Lane:
         self.looked: i64 = 0
         self.due: list[i64] = []
         self.ended: i64 = 0
+        self.owed: i64 = 0
         self.away: i64 = 0
         self.leaves_as: i64 = RunState.RUNNABLE
         self.slice_first: i64 = 0
@@ -107,9 +111,9 @@ class ReplayMachine(Machine):
             if state == RunState.RUNNABLE:
                 self.enqueue(vcpu)
 
-    def give(self, vcpu: i64, time: i64, what: i64, a: i64, b: i64, dark: i64) -> None:
+    def give(self, vcpu: i64, time: i64, what: i64, a: i64, b: i64, dark: i64, again: i64) -> None:
         """Hand over one thing; in the order of time, and before the machine runs."""
-        item: Item = Item(time, what, a, b, dark)
+        item: Item = Item(time, what, a, b, dark, again)
         if what == Given.EXIT:
             self.lanes[vcpu].own.append(item)
         else:
@@ -249,6 +253,8 @@ class ReplayMachine(Machine):
             return True
         if lane.ended > 0:
             lane.ended -= 1
+        else:
+            lane.owed += 1
         software_eoi(vcpu.cpu.vapic)
         vcpu.pc[vcpu.depth - 1] = 1
         return False
@@ -328,10 +334,21 @@ class ReplayMachine(Machine):
         """The handler of an exit has run: what it did for the guest is in what follows, except for the EOI."""
         if reason == Exit.INTERRUPT_WINDOW or reason == Exit.HLT:
             super().exit_handler(pcpu, vcpu, reason)
+        elif reason == Exit.VMCALL:
+            lane: Lane = self.lanes[vcpu.number]
+            if lane.own[lane.at - 1].again != 0:
+                self.raise_softirq(pcpu, Softirq.TIMER)
         elif vcpu.call == Given.EOI:
-            if vcpu.cpu.vapic.svi == 0:
-                self.lanes[vcpu.number].ended += 1
+            self.end_of_handler_given(vcpu, self.lanes[vcpu.number])
+
+    def end_of_handler_given(self, vcpu: Vcpu, lane: Lane) -> None:
+        """The guest has written EOI: for what is in service, for a handler that ended already, or too early."""
+        if vcpu.cpu.vapic.svi != 0:
             software_eoi(vcpu.cpu.vapic)
+        elif lane.owed > 0:
+            lane.owed -= 1
+        else:
+            lane.ended += 1
 
     # The scheduler.
 

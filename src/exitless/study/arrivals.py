@@ -50,6 +50,7 @@ class Thing(NamedTuple):
     a: int = 0
     b: int = 0
     dark: int = 0
+    again: int = 0
 
 
 class Turn:
@@ -150,6 +151,9 @@ class Arrivals:
         self.idle: dict[int, bool] = {}
         self.timer_on: dict[int, bool] = {}
         self.timers: dict[int, list[tuple[int, int]]] = {}
+        self.fires: dict[int, list[tuple[int, int]]] = {}
+        self.calls: list[tuple[int, int, int, int]] = []
+        self.slice_ends: dict[int, int] = {}
         self.starts: list[tuple[int, int, int, int]] = []
         self.dark = 0
 
@@ -195,6 +199,7 @@ class Arrivals:
         elif kind == Kind.SCHED_WAKE:
             if (self.idle.get(pcpu) or self.timer_on.get(pcpu)) and cpu.blocked_at >= 0:
                 self.timers.setdefault(pcpu, []).append((time, cpu.blocked_at))
+                self.fires.setdefault(vcpu, []).append((cpu.timer_set, time))
         elif kind == Kind.HYPERCALL:
             turn.call = a
             cpu.timer_set = time if a == VCPU_OP else cpu.timer_set
@@ -238,7 +243,9 @@ class Arrivals:
         if new == RunState.RUNNING:
             turn.back = time
             cpu.pcpu = pcpu
-            self.starts.append((len(self.things), pcpu, time, self.slice.get(pcpu, -1)))
+            slice_ns = self.slice.get(pcpu, -1)
+            self.starts.append((len(self.things), pcpu, time, slice_ns))
+            self.slice_ends[pcpu] = time + slice_ns * PS_PER_NS if slice_ns >= 0 else -1
             self._thing(time, 4, vcpu, Given.BACK)
         if new != RunState.BLOCKED and new != RunState.RUNNABLE:
             cpu.blocked_at = -1
@@ -288,6 +295,8 @@ class Arrivals:
     def _given_exit(self, vcpu: int, turn: Turn, dark: int) -> None:
         """An exit that the guest made by itself, or that a host interrupt made."""
         if turn.reason != Exit.EXTERNAL_INTERRUPT:
+            if turn.call == VCPU_OP:
+                self.calls.append((len(self.things), turn.pcpu, turn.time, self.slice_ends.get(turn.pcpu, -1)))
             self._thing(turn.time, 2, vcpu, Given.EXIT, turn.reason, Given.EOI if turn.eoi else turn.call, dark)
         elif self._raises(turn) != Given.LOCAL and not (
             self._raises(turn) == Given.REMOTE and turn.vector == EVENT_CHECK
@@ -319,6 +328,7 @@ class Arrivals:
             self._thing(turn.woken, 3, vcpu, Given.WAKE)
         if how == Given.LOCAL and self.cpus[vcpu].timer_set:
             self.timers.setdefault(turn.pcpu, []).append((turn.time, self.cpus[vcpu].timer_set))
+            self.fires.setdefault(vcpu, []).append((self.cpus[vcpu].timer_set, turn.time))
         for n, (vector, _) in enumerate(turn.found):
             if n == 0 or how != Given.LOCAL:
                 self._thing(turn.time, 3, vcpu, how, vector, 0, dark if how != Given.HERE else 0)
@@ -346,6 +356,13 @@ class Arrivals:
         for n, pcpu, time, slice_ns in self.starts:
             if slice_ns >= 0 and not self._timer_before(pcpu, time, time + slice_ns * PS_PER_NS):
                 self.things[n] = self.things[n]._replace(a=1)
+        for n, pcpu, time, slice_end in self.calls:
+            fires = self.fires.get(self.things[n].vcpu, [])
+            at = bisect_right(fires, (time, -1))
+            if at < len(fires) and fires[at][0] == time:
+                end = fires[at][1]
+                if not time < slice_end < end and not self._timer_before(pcpu, time, end):
+                    self.things[n] = self.things[n]._replace(again=1)
         return sorted(t for t in self.things if self.cpus[t.vcpu].enters)
 
     def _timer_before(self, pcpu: int, time: int, end: int) -> bool:
