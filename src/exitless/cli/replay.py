@@ -26,6 +26,7 @@ from exitless.vocab.given import Given
 from exitless.vocab.kinds import Kind, Owner
 
 PRESET: Final = "illustrative"
+MOST_VCPUS: Final = 4096
 # What a lane's end allows for what was under way, so that a replay's last exit is not cut off by its own costs.
 TAIL_PS: Final = 1_000_000_000
 
@@ -139,6 +140,10 @@ def read(path: str, clock_hz: int) -> Replay:
                 f"{reader.source.name}: no exit or entry in it belongs to a known vCPU; a replay needs the scheduler's "
                 "records and those of the HVM class (xentrace -e all)"
             )
+        if len(replay.vcpus) > MOST_VCPUS:
+            raise TraceError(
+                f"{reader.source.name}: {len(replay.vcpus):,} vCPUs run by VM entry; expected at most {MOST_VCPUS:,}"
+            )
         return replay
 
 
@@ -209,7 +214,8 @@ def explanation(replay: Replay, tax: dict[str, Any]) -> list[str]:
     if switches:
         out.append(
             "Restarts: Xen sets a slice timer at every switch, and where no other timer of the pCPU is earlier, a "
-            f"softirq sends the entry path round once more. So it is taken to be at {first:,} of {switches:,} switches; "
+            "softirq sends the entry path round once more. "
+            f"That is taken to be so at {first:,} of {switches:,} switches; "
             "Xen's own timers, and those stopped before they fired, are not recorded and make the true number smaller."
         )
     else:
