@@ -208,7 +208,8 @@ def explanation(replay: Replay, tax: dict[str, Any]) -> list[str]:
     if replay.arrivals.dark:
         out.append(
             f"Interrupts off: not recorded. At {replay.arrivals.dark:,} of the exits with a new interrupt the guest's "
-            "instruction pointer lay nearest to one where an earlier exit had met them off; that is taken for off."
+            "instruction pointer lay nearest to one where an earlier exit had met them off; that is taken for off. "
+            "With --interrupts-on nothing is learned from earlier exits."
         )
     first, switches = replay.restarts()
     if switches:
