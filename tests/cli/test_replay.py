@@ -142,7 +142,8 @@ def test_costs_of_a_file_take_the_place_of_the_presets(tmp_path: Path, capsys: p
     costs.write_text('[cost]\nexit = { ns = 450 }\nentry = { cycles = 900 }\nassist = "1 us"\n')
     preset = cost_table(str(costs), 1_000_000_000)
     assert list(preset.ps[:2]) == [450_000, 900_000] and 1_000_000 in preset.ps
-    assert said(capsys, str(PVH1), "--costs", str(costs))[0] == 0
+    status, out, _ = said(capsys, str(PVH1), "--costs", str(costs))
+    assert status == 0 and "costs: illustrative, and 3 of" in out
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ class Replay:
         self.record = Record(Header())
         self.simulated = Counts()
         self.arrived = 0
+        self.costs = PRESET
 
     def exit_name(self, reason: int) -> str:
         """Name one of the simulator's exit numbers as the vendor whose exits the recording holds."""
@@ -68,6 +69,7 @@ class Replay:
 
     def simulate(self, preset: Preset, dark: bool) -> None:
         """Build the host, give it what the recording gave, and let it run. ``dark`` False: interrupts count as on."""
+        self.costs = preset.name
         machine = ReplayMachine(len(self.vcpus), [self.record])
         for n, ps in enumerate(preset.ps):
             machine.costs[n] = ps
@@ -166,6 +168,7 @@ def cost_table(path: str | None, clock_hz: int) -> Preset:
         raise TraceError(
             f"--costs {path}: has no table [cost]; expected one line a step, such as exit = {{ ns = 450 }}"
         )
+    preset.name = f"{PRESET}, and {len(costs)} of {path}"
     for name, row in costs.items():
         if name not in COST_NAMES:
             raise TraceError(f"--costs {path}: cost.{name}: no such step{near(name, COST_NAMES)}")
@@ -241,7 +244,7 @@ def show(out: Console, replay: Replay, lines: list[Line], tax: dict[str, Any]) -
     reader = replay.reader
     names = ", ".join(reader.vcpus[v].name() for v in replay.vcpus)
     out.print(f"[bold]{reader.source.name}[/]: {ns(reader.duration_ps // 1000)}, {reader.vendor()}, replayed: {names}")
-    out.print(f"{replay.arrived:,} interrupts for these guests and their own exits were given; costs: {PRESET}")
+    out.print(f"{replay.arrived:,} interrupts for these guests and their own exits were given; costs: {replay.costs}")
     t = table(["quantity", "recorded", "simulated", "difference", "given", "this row is"])
     for line in lines:
         difference = line.difference()
