@@ -68,3 +68,14 @@ def row_digests(scenario: str, mechanism: str, seed: int, length_ps: int) -> tup
     """Simulate and return how many rows there were and their digest."""
     columns = rows(scenario, mechanism, seed, length_ps)
     return len(columns["time"]), digest(columns)
+
+
+def replay_digest(path: str) -> tuple[int, str]:
+    """Replay a recording and return how many rows came out and their digest."""
+    from exitless.cli.replay import cost_table
+    from exitless.cli.replay import read as read_for_replay
+
+    replay = read_for_replay(path, 2_600_000_000)
+    replay.simulate(cost_table(None, 2_600_000_000), True)
+    r = replay.record
+    return len(r), digest({"time": list(r.time), "where": list(r.where), "a": list(r.a), "b": list(r.b)})

@@ -32,6 +32,7 @@ class Use:
     CONTINUE: Final = 19
     STRAY: Final = 20
     PREV: Final = 21
+    NEXT: Final = 22
 
 
 CPU_CHANGE: Final = 0x0001F003
@@ -48,6 +49,7 @@ EVENTS: Final = (
     (0x00021002, "CONTINUE_RUNNING", Use.CONTINUE, 1),
     (0x0002800A, "SWITCH", Use.SWITCH, 4),
     (0x0002800E, "SWITCH_INFPREV", Use.PREV, 2),
+    (0x0002800F, "SWITCH_INFNEXT", Use.NEXT, 0),
     (0x00028004, "WAKE", Use.WAKE, 2),
     (0x00028006, "BLOCK", Use.BLOCK, 2),
     (0x00022006, "credit:tickle", Use.TICKLE, 1),

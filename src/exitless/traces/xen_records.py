@@ -122,7 +122,9 @@ class Shared:
 class Window:
     """The records of one pCPU, window after window, some tens of thousands of bytes at a time.
 
-    Shapes: ``rows`` are decoded and wait from ``at`` on; ``first_tsc`` is -1 when no record has a time stamp.
+    Shapes: ``rows`` are decoded and wait from ``at`` on; ``first_tsc`` is -1 when no record has a time stamp. For a
+    reader that keeps them, ``places`` has the guest's instruction pointer of each exit and ``slices`` the time slice in
+    ns of each switch (-1: not told), both in the order of their rows.
     """
 
     def __init__(self, shared: Shared, cpu: int, starts: "array[int]", lengths: "array[int]") -> None:
@@ -140,11 +142,14 @@ class Window:
         self._current = -1
         self._last = 0
         self.first_tsc = -1
+        self.places = array("Q")
+        self.slices = array("q")
+        self._slice = -1
         self._handlers: list[Callable[[tuple[int, ...], int, int, Plan], None]] = [
             self._nothing, self._exit, self._entry, self._runstate, self._inject, self._window, self._intr,
             self._handled, self._vmmcall, self._pv_call, self._hlt, self._switch, self._wake, self._block,
             self._tickle, self._msr_write, self._eoi, self._iomem_write, self._lost, self._continue, self._stray,
-            self._nothing,
+            self._nothing, self._next,
         ]  # fmt: skip
         self._begin()
 
@@ -274,6 +279,9 @@ class Window:
             raise TraceError(f"{self.shared.name}: more than {MOST_CODES} exit reasons; xentrace writes no such thing")
         if self._current < 0:
             self.shared.unowned += 1
+        if self.shared.reader.keeps:
+            place = words[p + 1] if after > p + 1 else 0
+            self.places.append(place | words[p + 2] << 32 if after > p + 2 else place)
         vector = words[after + 1] if after + 1 < len(words) and words[after] == INTR_WORD else -1
         self.rows.append((now, Kind.VM_EXIT, self.cpu, self._current, code, vector))
 
@@ -325,7 +333,14 @@ class Window:
     def _switch(self, words: tuple[int, ...], p: int, now: int, plan: Plan) -> None:
         vcpu = self.shared.vcpu
         a, b = vcpu(words[p] & 0xFFFF, words[p + 1]), vcpu(words[p + 2] & 0xFFFF, words[p + 3])
+        if self.shared.reader.keeps:
+            self.slices.append(self._slice)
         self._row(now, Kind.SCHED_SWITCH, b, a, b)
+
+    def _next(self, words: tuple[int, ...], p: int, now: int, plan: Plan) -> None:
+        """How long the vCPU that comes next may run, in ns; negative for as long as it likes."""
+        told = plan.size > plan.first + 3
+        self._slice = words[p + 3] - (words[p + 3] >> 31 << 32) if told else -1
 
     def _wake(self, words: tuple[int, ...], p: int, now: int, plan: Plan) -> None:
         self._row(now, Kind.SCHED_WAKE, self.shared.vcpu(words[p] & 0xFFFF, words[p + 1]), 0, 0)

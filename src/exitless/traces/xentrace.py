@@ -53,7 +53,11 @@ def vendor_of(codes: dict[int, int], by_event: int) -> str:
 
 
 class Xentrace(Reader):
-    """A recording by xentrace. Units: ``clock_hz`` is assumed to be 2.4 GHz unless it is given."""
+    """A recording by xentrace. Units: ``clock_hz`` is assumed to be 2.4 GHz unless it is given.
+
+    With ``keeps`` set before the rows are read, ``of_pcpu`` holds the pCPUs' windows, whose ``places`` and ``slices``
+    tell what rows have no column for.
+    """
 
     format = "xentrace"
     what = "an xentrace recording (a CPU_CHANGE record: 03 f0 01 20)"
@@ -67,6 +71,8 @@ class Xentrace(Reader):
         self.clock_origin = "given" if clock_hz else "assumed"
         self.size = source.size
         self.windows: dict[int, tuple[array[int], array[int]]] = {}
+        self.keeps = False
+        self.of_pcpu: dict[int, Window] = {}
         self.shared = Shared(self)
         self.vcpus = self.shared.vcpus
         self._scan()
@@ -108,6 +114,7 @@ class Xentrace(Reader):
     def rows(self) -> Iterator[list[Row]]:
         """Hand out rows merged by time stamp; at equal stamps the lower pCPU comes first."""
         pcpus = [Window(self.shared, cpu, *self.windows[cpu]) for cpu in sorted(self.windows)]
+        self.of_pcpu = {p.cpu: p for p in pcpus}
         firsts = [p.first_tsc for p in pcpus if p.first_tsc >= 0]
         self.shared.start(min(firsts, default=0))
         heap = [(p.rows[0][0], n) for n, p in enumerate(pcpus) if p.more()]

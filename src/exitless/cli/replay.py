@@ -1,0 +1,281 @@
+"""``exitless replay``: what came from outside in a recording, on a simulated host; both sides compared."""
+
+import argparse
+import time
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from exitless.bits import units
+from exitless.cli.output import console, ns, progress, write_json
+from exitless.cli.read import PATIENCE, frequency, table
+from exitless.errors import TraceError
+from exitless.record.block import Header, Record
+from exitless.record.store import write as store
+from exitless.scenario.build import COST_NAMES, Preset
+from exitless.scenario.load import near
+from exitless.sim.replay import ReplayMachine
+from exitless.sim.state import Domain
+from exitless.study.arrivals import OTHER, SAME, Arrivals
+from exitless.study.replayed import Comparison, Counts, Line
+from exitless.traces.reader import open_reader
+from exitless.traces.xentrace import Xentrace
+from exitless.vocab.given import Given
+from exitless.vocab.kinds import Kind, Owner
+
+PRESET: Final = "illustrative"
+MOST_VCPUS: Final = 4096
+# What a lane's end allows for what was under way, so that a replay's last exit is not cut off by its own costs.
+TAIL_PS: Final = 1_000_000_000
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    p = subparsers.add_parser("replay", help="simulate the host below a recording, and compare")
+    p.add_argument("trace", metavar="TRACE", help="an xentrace recording, packed or not (- for standard input)")
+    p.add_argument("--costs", metavar="FILE", help=f"a cost table, as scenario/presets has them (default: {PRESET})")
+    p.add_argument("--cpu-hz", metavar="HZ", help='clock of the recording, for example "2.6 GHz" or 2.6G')
+    p.add_argument(
+        "--interrupts-on", action="store_true",
+        help="take the guest to have interrupts on outside its handlers, whatever was learned of its code",
+    )  # fmt: skip
+    p.add_argument("--out", metavar="FILE", help="keep the record of the simulated run (.xl), for exitless show")
+    p.add_argument("--json", metavar="FILE", help="write both sides as JSON (- for standard output)")
+    p.set_defaults(run=run)
+
+
+class Replay:
+    """One recording, replayed: what was given, what came of it, and both sides' counts."""
+
+    def __init__(self, reader: Xentrace, arrivals: Arrivals, recorded: Counts) -> None:
+        self.reader = reader
+        self.arrivals = arrivals
+        self.recorded = recorded
+        self.things = arrivals.finish()
+        self.vcpus = sorted(arrivals.replayed(), key=lambda v: (len(reader.vcpus[v].vm), reader.vcpus[v].name()))
+        self.record = Record(Header())
+        self.simulated = Counts()
+        self.arrived = 0
+        self.costs = PRESET
+
+    def exit_name(self, reason: int) -> str:
+        """Name one of the simulator's exit numbers as the vendor whose exits the recording holds."""
+        if reason >= OTHER:
+            return self.reader.exit_name(reason - OTHER)
+        svm = {number: code for code, number in SAME.items()}
+        return self.reader.exit_name(svm[reason] if self.reader.vendor() == "svm" else reason)
+
+    def simulate(self, preset: Preset, dark: bool) -> None:
+        """Build the host, give it what the recording gave, and let it run. ``dark`` False: interrupts count as on."""
+        self.costs = preset.name
+        machine = ReplayMachine(len(self.vcpus), [self.record])
+        for n, ps in enumerate(preset.ps):
+            machine.costs[n] = ps
+        numbers = {v: n for n, v in enumerate(self.vcpus)}
+        domains: dict[str, Domain] = {}
+        for v in self.vcpus:
+            vcpu = self.reader.vcpus[v]
+            domain = domains.setdefault(vcpu.vm, Domain(len(domains), 0))
+            machine.add(domain, vcpu.number, self.callback(v), self.arrivals.state_at_start(v))
+        for t in self.things:
+            machine.give(numbers[t.vcpu], t.time, t.what, t.a, t.b, t.dark if dark else 0, t.again)
+        machine.run(self.reader.duration_ps + TAIL_PS)
+        machine.columns.flush()
+        self.arrived = int(machine.arrivals)
+        self.simulated.rows(self.record, False)
+        reasons = {k[2] for k in self.simulated.by_vcpu if k[1] == Kind.VM_EXIT}
+        self.record.header = Header(
+            title=f"replay of {Path(self.reader.source.name).name}", origin="simulated (replay)", mechanism="replay",
+            length_ps=self.reader.duration_ps, pcpus=len(self.vcpus) + 1, costs=COST_NAMES,
+            vcpus=[self.reader.vcpus[v].name() for v in self.vcpus], owners=[Owner.GUEST] * len(self.vcpus),
+            cost_origins=[f"{o}: {s}" for o, s in zip(preset.origins, preset.sources, strict=True)],
+            exits={r: self.exit_name(r) for r in sorted(reasons)}, clock_hz=self.reader.clock_hz,
+        )  # fmt: skip
+
+    def callback(self, vcpu: int) -> int:
+        """Return the vector of a vCPU's callback: one domain has one, told by any of its windows; 0 for none."""
+        vm = self.reader.vcpus[vcpu].vm
+        known = [a for v, a in sorted(self.arrivals.callbacks.items()) if self.reader.vcpus[v].vm == vm]
+        return known[0] if known else 0
+
+    def restarts(self) -> tuple[int, int]:
+        """Return how many switches to these guests set the earliest timer of their pCPU, and how many told a slice."""
+        first = sum(t.what == Given.BACK and t.a == 1 for t in self.things)
+        return first, self.arrivals.slices_told()
+
+    def compare(self) -> Comparison:
+        """Put both sides together."""
+        hosts = sum(t.what in (Given.HOST, Given.LOCAL) for t in self.things)
+        return Comparison(self.recorded, self.simulated, set(self.vcpus), hosts, self.exit_name)
+
+
+def read(path: str, clock_hz: int) -> Replay:
+    """Read a recording for its arrivals. Errors: TraceError, also for one in which nothing runs by VM entry."""
+    with open_reader(path, clock_hz) as reader:
+        if not isinstance(reader, Xentrace):
+            raise TraceError(f"{path}: is {reader.what}; a replay needs {Xentrace.what}")
+        reader.keeps = True
+        arrivals = Arrivals(
+            lambda pcpu, n: reader.of_pcpu[pcpu].places[n],
+            lambda pcpu, n: reader.of_pcpu[pcpu].slices[n],
+            lambda vcpu: reader.vcpus[vcpu].vm,
+            reader.pcpus == 1,
+        )
+        recorded = Counts()
+        began = time.monotonic()
+        batches = reader.rows()
+        for rows in batches:
+            arrivals.rows(rows)
+            recorded.rows(rows, True)
+            if time.monotonic() - began > PATIENCE:
+                with progress() as bar:
+                    task = bar.add_task(f"reading {path}", total=reader.size or None)
+                    for more in batches:
+                        arrivals.rows(more)
+                        recorded.rows(more, True)
+                        bar.update(task, completed=reader.done)
+        replay = Replay(reader, arrivals, recorded)
+        if not replay.vcpus:
+            raise TraceError(
+                f"{reader.source.name}: no exit or entry in it belongs to a known vCPU; a replay needs the scheduler's "
+                "records and those of the HVM class (xentrace -e all)"
+            )
+        if len(replay.vcpus) > MOST_VCPUS:
+            raise TraceError(
+                f"{reader.source.name}: {len(replay.vcpus):,} vCPUs run by VM entry; expected at most {MOST_VCPUS:,}"
+            )
+        return replay
+
+
+def cost_table(path: str | None, clock_hz: int) -> Preset:
+    """Return the costs: the preset's, with what a file of the same shape says in their place.
+
+    Errors: TraceError with the place of whatever the file should not hold.
+    """
+    preset = Preset(PRESET, clock_hz, {})
+    if path is None:
+        return preset
+    try:
+        data = tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as problem:
+        raise TraceError(f"--costs {path}: cannot be read: {(problem.strerror or str(problem)).lower()}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise TraceError(f"--costs {path}: not valid TOML: {problem}") from None
+    costs = data.get("cost")
+    if not isinstance(costs, dict):
+        raise TraceError(
+            f"--costs {path}: has no table [cost]; expected one line a step, such as exit = {{ ns = 450 }}"
+        )
+    preset.name = f"{PRESET}, and {len(costs)} of {path}"
+    for name, row in costs.items():
+        if name not in COST_NAMES:
+            raise TraceError(f"--costs {path}: cost.{name}: no such step{near(name, COST_NAMES)}")
+        n = COST_NAMES.index(name)
+        preset.ps[n] = picoseconds(row, clock_hz, f"--costs {path}: cost.{name}")
+        preset.origins[n] = str(row.get("origin", "set")) if isinstance(row, dict) else "set"
+        preset.sources[n] = str(row.get("source", path)) if isinstance(row, dict) else path
+    return preset
+
+
+def picoseconds(row: object, clock_hz: int, where: str) -> int:
+    """Read one cost: cycles, ns, or a time with its unit. Errors: TraceError."""
+    try:
+        if isinstance(row, str):
+            return int(units.parse_time_ps(row))
+        if isinstance(row, dict):
+            for key, unit in (("cycles", 1), ("ns", 0)):
+                value = row.get(key)
+                if isinstance(value, int | float) and 0 <= value < 1e12:
+                    return units.cycles_to_ps(round(value), clock_hz) if unit else round(value * 1000)
+    except ValueError as problem:
+        raise TraceError(f"{where}: {problem}") from None
+    raise TraceError(f'{where}: expected {{ cycles = 900 }}, {{ ns = 375 }} or "375 ns", got {row!r}')
+
+
+def explanation(replay: Replay, tax: dict[str, Any]) -> list[str]:
+    """Say what the window tax is made of on both sides, and what the recording does not tell."""
+    r, s = tax["recorded"], tax["simulated"]
+    out = [
+        f"Window tax: {r['armings_per_injection']:.2f} armings and {r['window_exits_per_injection']:.2f} window exits "
+        f"for each injection recorded, {s['armings_per_injection']:.2f} and {s['window_exits_per_injection']:.2f} "
+        "simulated."
+    ]
+    for cause in r["armings"]:
+        out.append(f"  armed because {cause}: {r['armings'][cause]:,} recorded, {s['armings'][cause]:,} simulated")
+    for what in r["window_exits"]:
+        out.append(
+            f"  window exits {what}: {r['window_exits'][what]:,} recorded, {s['window_exits'][what]:,} simulated"
+        )
+    if replay.arrivals.dark:
+        out.append(
+            f"Interrupts off: not recorded. At {replay.arrivals.dark:,} of the exits with a new interrupt the guest's "
+            "instruction pointer lay nearest to one where an earlier exit had met them off; that is taken for off. "
+            "With --interrupts-on nothing is learned from earlier exits."
+        )
+    first, switches = replay.restarts()
+    if switches:
+        out.append(
+            "Restarts: Xen sets a slice timer at every switch, and where no other timer of the pCPU is earlier, a "
+            "softirq sends the entry path round once more. "
+            f"That is taken to be so at {first:,} of {switches:,} switches; "
+            "Xen's own timers, and those stopped before they fired, are not recorded and make the true number smaller."
+        )
+    else:
+        out.append("Restarts: the recording tells no time slices, so none by a slice timer is simulated.")
+    return out
+
+
+def as_json(replay: Replay, lines: list[Line], tax: dict[str, Any], preset: Preset) -> dict[str, Any]:
+    """Make the document of the contract."""
+    reader = replay.reader
+    return {
+        "file": reader.source.name, "format": reader.format, "clock_hz": reader.clock_hz,
+        "duration_ns": reader.duration_ps // 1000, "vendor": reader.vendor(), "costs": preset.name,
+        "vcpus": [reader.vcpus[v].name() for v in replay.vcpus], "arrivals": replay.arrived,
+        "rows": [line.as_json() for line in lines], "window_tax": tax, "problems": reader.problems,
+        "notes": [*reader.notes, *explanation(replay, tax)],
+    }  # fmt: skip
+
+
+def show(out: Console, replay: Replay, lines: list[Line], tax: dict[str, Any]) -> None:
+    """Print both sides."""
+    reader = replay.reader
+    names = ", ".join(reader.vcpus[v].name() for v in replay.vcpus)
+    out.print(f"[bold]{reader.source.name}[/]: {ns(reader.duration_ps // 1000)}, {reader.vendor()}, replayed: {names}")
+    out.print(f"{replay.arrived:,} interrupts for these guests and their own exits were given; costs: {replay.costs}")
+    t = table(["quantity", "recorded", "simulated", "difference", "given", "this row is"])
+    for line in lines:
+        difference = line.difference()
+        shown = "–" if difference is None else f"{difference:+.1f} %"
+        t.add_row(line.quantity, f"{line.recorded:,}", f"{line.simulated:,}", shown, f"{line.given:,}", line.basis)
+    out.print()
+    out.print(t)
+    out.print(
+        "given: taken from the recording, no prediction (a side differs where the simulated host could not follow); "
+        "mixed: the rest of the row is predicted"
+    )
+    out.print()
+    for sentence in explanation(replay, tax):
+        out.print(sentence)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it. Returns: 0. Errors: TraceError for a recording or a cost table that cannot be used."""
+    clock_hz = frequency(args.cpu_hz)
+    cost_table(args.costs, 2_400_000_000)
+    replay = read(args.trace, clock_hz)
+    preset = cost_table(args.costs, replay.reader.clock_hz)
+    replay.simulate(preset, not args.interrupts_on)
+    comparison = replay.compare()
+    lines, tax = comparison.lines(), comparison.tax()
+    for problem in replay.reader.problems:
+        console(stderr=True).print(f"exitless: partial result: {problem}", soft_wrap=True)
+    if args.json != "-":
+        show(console(), replay, lines, tax)
+    if args.out:
+        store(replay.record, args.out)
+    if args.json:
+        write_json(as_json(replay, lines, tax, preset), args.json)
+    return 0

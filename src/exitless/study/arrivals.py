@@ -1,0 +1,392 @@
+"""What a recording of Xen says came from outside: what its guests did by themselves, and what arrived for them.
+
+Everything else in it (injections, windows, further exits, who is woken) is what a replay has to find by itself. What is
+taken, and how, is told in docs/replay.md.
+"""
+
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from exitless.vocab.exits import Exit
+from exitless.vocab.given import Given
+from exitless.vocab.kinds import Kind, RunState
+
+# A reader's row of this kind says that a pCPU's records were lost (a >= 0) or that it is seen again (a = -1).
+LOST: Final = 0
+UNKNOWN: Final = -1
+TIMER_VECTOR: Final = 0xFA
+EVENT_CHECK: Final = 0xFC
+VCPU_OP: Final = 24
+SOURCE_VECTOR: Final = 5
+USER: Final = 1 << 47
+PS_PER_NS: Final = 1000
+# SVM's codes of the exits that the simulator knows by VMX's numbers; no exit of the other vendor has these.
+SAME: Final = {
+    0x60: Exit.EXTERNAL_INTERRUPT, 0x64: Exit.INTERRUPT_WINDOW, 0x78: Exit.HLT, 0x81: Exit.VMCALL,
+}  # fmt: skip
+KNOWN: Final = (Exit.EXTERNAL_INTERRUPT, Exit.INTERRUPT_WINDOW, Exit.HLT, Exit.VMCALL)
+# Every other exit keeps its code, this much higher, so that no vendor's number is taken for another's.
+OTHER: Final = 65536
+# A vCPU is out of guest mode, but its exit lies before the recording or in a gap of it.
+UNSEEN: Final = -1
+
+Row = tuple[int, int, int, int, int, int]
+
+
+def plain_reason(code: int) -> int:
+    """Return the simulator's number for a recorded exit code."""
+    reason = SAME.get(code, code)
+    return reason if reason in KNOWN else OTHER + code
+
+
+class Thing(NamedTuple):
+    """One thing that is given to a replay; see :class:`~exitless.vocab.given.Given`."""
+
+    time: int
+    order: int
+    vcpu: int
+    what: int
+    a: int = 0
+    b: int = 0
+    dark: int = 0
+    again: int = 0
+
+
+class Turn:
+    """One exit, up to the entry that ends it. Units: ps, -1 for what did not happen.
+
+    ``found`` are the vectors that this exit is the first to find, and whether the guest could not take them; ``shown``
+    is 1 when interrupts proved to be off, 0 when on, -1 when nothing was pending.
+    """
+
+    def __init__(self, time: int, pcpu: int, reason: int, vector: int, place: int) -> None:
+        self.time = time
+        self.pcpu = pcpu
+        self.reason = reason
+        self.vector = vector
+        self.place = place
+        self.call = -1
+        self.eoi = False
+        self.found: list[tuple[int, bool]] = []
+        self.injected: set[int] = set()
+        self.shown = -1
+        self.woken = -1
+        self.back = -1
+
+
+class Seen:
+    """One vCPU as it passes. ``waiting`` are vectors that arrived and were not injected yet.
+
+    ``serving`` counts injections whose EOI is to come; ``timer_set`` is when it last made the hypercall that may set
+    its timer.
+    """
+
+    def __init__(self) -> None:
+        self.turn: Turn | None = None
+        self.waiting: set[int] = set()
+        self.serving = 0
+        self.timer_set = 0
+        self.state = UNKNOWN
+        self.first_state = UNKNOWN
+        self.blocked_at = -1
+        self.enters = False
+        self.pcpu = -1
+        self.lost = False
+
+
+class Places:
+    """Where guest code was found with interrupts on or off, learned from exits that came before.
+
+    Code lies together: an address not met before is judged by the nearest one that was. User code has interrupts on,
+    and so has everything before anything was seen.
+    """
+
+    def __init__(self) -> None:
+        self.off: dict[int, int] = {}
+        self.sorted: list[int] = []
+
+    def judge(self, place: int) -> int:
+        """Return 2 when interrupts were off when the guest was last seen here, 1 when so at the nearest place, or 0."""
+        if place < USER or not self.sorted:
+            return 0
+        if place in self.off:
+            return 2 * self.off[place]
+        n = bisect_right(self.sorted, place)
+        around = self.sorted[max(0, n - 1) : n + 1]
+        return self.off[min(around, key=lambda known: abs(known - place))]
+
+    def learn(self, place: int, off: int) -> None:
+        """Keep what an exit has shown."""
+        if place not in self.off:
+            insort(self.sorted, place)
+        self.off[place] = off
+
+
+class Arrivals:
+    """Collects the things, in the order of rows; :meth:`finish` returns them.
+
+    ``place`` and ``slice_of`` answer for a pCPU's n-th exit or switch: the guest's instruction pointer, and the time
+    slice in ns (-1: not told). ``machine_of`` names the domain of a vCPU; ``single`` tells of a host with one pCPU.
+    """
+
+    def __init__(
+        self,
+        place: Callable[[int, int], int],
+        slice_of: Callable[[int, int], int],
+        machine_of: Callable[[int], str],
+        single: bool,
+    ) -> None:
+        self.place = place
+        self.machine_of = machine_of
+        self.slice_of = slice_of
+        self.single = single
+        self.things: list[Thing] = []
+        self.cpus: dict[int, Seen] = {}
+        self.places: dict[str, Places] = {}
+        self.callbacks: dict[int, int] = {}
+        self.exits_on: dict[int, int] = {}
+        self.switches_on: dict[int, int] = {}
+        self.slice: dict[int, int] = {}
+        self.idle: dict[int, bool] = {}
+        self.timer_on: dict[int, bool] = {}
+        self.timers: dict[int, list[tuple[int, int]]] = {}
+        self.fires: dict[int, list[tuple[int, int]]] = {}
+        self.calls: list[tuple[int, int, int, int]] = []
+        self.slice_ends: dict[int, int] = {}
+        self.starts: list[tuple[int, int, int, int]] = []
+        self.dark = 0
+
+    def rows(self, rows: Iterable[Row]) -> None:
+        """Take some rows."""
+        for time, kind, pcpu, vcpu, a, b in rows:
+            if kind == Kind.VM_EXIT:
+                n = self.exits_on.get(pcpu, 0)
+                self.exits_on[pcpu] = n + 1
+                if vcpu >= 0:
+                    self._exit(time, vcpu, Turn(time, pcpu, plain_reason(a), b, self.place(pcpu, n)))
+            elif kind == Kind.VM_ENTRY:
+                self.timer_on[pcpu] = False
+                if vcpu >= 0:
+                    self._cpu(vcpu).enters = True
+                    self._close(vcpu, self._cpu(vcpu))
+            elif kind == Kind.SCHED_SWITCH:
+                n = self.switches_on.get(pcpu, 0)
+                self.switches_on[pcpu] = n + 1
+                self.slice[pcpu] = self.slice_of(pcpu, n)
+                self.idle[pcpu] = b < 0
+            elif kind == Kind.HOST_IRQ:
+                self.timer_on[pcpu] = a == TIMER_VECTOR or (a < 0 and b < 0)
+            elif kind == LOST:
+                self._lost(pcpu, a)
+            elif vcpu >= 0:
+                self._of_vcpu(time, kind, pcpu, vcpu, a, b)
+
+    def _cpu(self, vcpu: int) -> Seen:
+        cpu = self.cpus.get(vcpu)
+        if cpu is None:
+            cpu = self.cpus[vcpu] = Seen()
+        return cpu
+
+    def _of_vcpu(self, time: int, kind: int, pcpu: int, vcpu: int, a: int, b: int) -> None:
+        """Something that one vCPU did, or that was done to it."""
+        cpu = self._cpu(vcpu)
+        if cpu.turn is None:
+            cpu.turn = Turn(time, pcpu, UNSEEN, -1, 0)
+        turn = cpu.turn
+        if kind == Kind.RUNSTATE:
+            self._runstate(time, pcpu, vcpu, cpu, turn, a, b)
+        elif kind == Kind.SCHED_WAKE:
+            if (self.idle.get(pcpu) or self.timer_on.get(pcpu)) and cpu.blocked_at >= 0:
+                self.timers.setdefault(pcpu, []).append((time, cpu.blocked_at))
+                self.fires.setdefault(vcpu, []).append((cpu.timer_set, time))
+        elif kind == Kind.HYPERCALL:
+            turn.call = a
+            cpu.timer_set = time if a == VCPU_OP else cpu.timer_set
+        elif kind == Kind.IRQ_EOI:
+            turn.eoi = cpu.serving > 0
+            cpu.serving -= cpu.serving > 0
+        elif kind == Kind.IRQ_INJECT:
+            cpu.serving += self.callbacks.get(vcpu) != a
+            if a in cpu.waiting:
+                cpu.waiting.discard(a)
+            else:
+                turn.found.append((a, False))
+            turn.injected.add(a)
+            turn.shown = 0 if turn.shown < 0 else turn.shown
+        elif kind == Kind.IRQ_WINDOW:
+            if b == SOURCE_VECTOR:
+                self.callbacks[vcpu] = a
+            turn.shown = 1 if turn.shown < 0 else turn.shown
+            if a not in turn.injected and a not in cpu.waiting:
+                cpu.waiting.add(a)
+                turn.found.append((a, not turn.injected))
+
+    def _runstate(self, time: int, pcpu: int, vcpu: int, cpu: Seen, turn: Turn, old: int, new: int) -> None:
+        """A vCPU changes its runstate; who blocks and who is woken by an interrupt is not given."""
+        if cpu.first_state == UNKNOWN:
+            cpu.first_state = old
+        if cpu.lost and new == RunState.RUNNING:
+            self._resume(time, vcpu, cpu)
+        if new == RunState.BLOCKED:
+            cpu.blocked_at = time
+            if turn.reason != Exit.HLT:
+                self._thing(turn.time, 0, vcpu, Given.AWAY, new)
+        elif old == RunState.BLOCKED:
+            self._thing(time, 0, vcpu, Given.HOLD)
+            if turn.woken < 0:
+                turn.woken = time
+        elif old == RunState.RUNNING:
+            self._thing(turn.time, 0, vcpu, Given.AWAY, new)
+        elif old == RunState.OFFLINE:
+            self._thing(time, 0, vcpu, Given.ONLINE)
+        if new == RunState.RUNNING:
+            turn.back = time
+            cpu.pcpu = pcpu
+            slice_ns = self.slice.get(pcpu, -1)
+            self.starts.append((len(self.things), pcpu, time, slice_ns))
+            self.slice_ends[pcpu] = time + slice_ns * PS_PER_NS if slice_ns >= 0 else -1
+            self._thing(time, 4, vcpu, Given.BACK)
+        if new != RunState.BLOCKED and new != RunState.RUNNABLE:
+            cpu.blocked_at = -1
+        cpu.state = new
+
+    def _thing(self, time: int, order: int, vcpu: int, what: int, a: int = 0, b: int = 0, dark: int = 0) -> None:
+        self.things.append(Thing(time, order, vcpu, what, a, b, dark))
+
+    def _exit(self, time: int, vcpu: int, turn: Turn) -> None:
+        """The guest stops. One that was last seen blocked is awake, whatever was not recorded."""
+        cpu = self._cpu(vcpu)
+        if cpu.turn is not None:
+            self._close(vcpu, cpu)
+        if cpu.lost:
+            self._resume(time, vcpu, cpu)
+        cpu.enters = True
+        cpu.pcpu = turn.pcpu
+        cpu.turn = turn
+
+    def _resume(self, time: int, vcpu: int, cpu: Seen) -> None:
+        """After a gap the vCPU is seen again."""
+        cpu.lost = False
+        self._thing(time, 0, vcpu, Given.WAKE)
+        self._thing(time, 1, vcpu, Given.BACK)
+
+    def _close(self, vcpu: int, cpu: Seen) -> None:
+        """The guest is entered again: all that will be known of its last exit is known."""
+        turn, cpu.turn = cpu.turn, None
+        if turn is None:
+            return
+        places = self.places.setdefault(self.machine_of(vcpu), Places())
+        dark = 0
+        if turn.reason == UNSEEN:
+            pass
+        elif turn.reason == Exit.INTERRUPT_WINDOW or turn.reason == Exit.HLT:
+            places.learn(turn.place, 0)
+            if turn.reason == Exit.HLT:
+                self._thing(turn.time, 2, vcpu, Given.EXIT, Exit.HLT, -1)
+        else:
+            dark = places.judge(turn.place)
+            self.dark += bool(dark and turn.found)
+            if turn.shown >= 0:
+                places.learn(turn.place, turn.shown)
+            self._given_exit(vcpu, turn, dark)
+        self._interrupts(vcpu, turn, dark)
+
+    def _given_exit(self, vcpu: int, turn: Turn, dark: int) -> None:
+        """An exit that the guest made by itself, or that a host interrupt made."""
+        if turn.reason != Exit.EXTERNAL_INTERRUPT:
+            if turn.call == VCPU_OP:
+                self.calls.append((len(self.things), turn.pcpu, turn.time, self.slice_ends.get(turn.pcpu, -1)))
+            self._thing(turn.time, 2, vcpu, Given.EXIT, turn.reason, Given.EOI if turn.eoi else turn.call, dark)
+        elif self._raises(turn) != Given.LOCAL and not (
+            self._raises(turn) == Given.REMOTE and turn.vector == EVENT_CHECK
+        ):
+            vector = turn.vector if turn.vector >= 0 else TIMER_VECTOR
+            self._thing(turn.time, 2, vcpu, Given.HOST, vector, 0, dark)
+
+    def _raises(self, turn: Turn) -> int:
+        """Tell how the first interrupt that was found in this exit came; 0 when there is none."""
+        if not turn.found:
+            return 0
+        if turn.woken >= 0 or turn.back >= 0:
+            return -1
+        if turn.reason != Exit.EXTERNAL_INTERRUPT:
+            return Given.HERE
+        if self.single or turn.vector in (-1, TIMER_VECTOR):
+            return Given.LOCAL
+        return Given.REMOTE
+
+    def _interrupts(self, vcpu: int, turn: Turn, dark: int) -> None:
+        """What arrived for the guest in this exit, and when it must have been there."""
+        how = self._raises(turn)
+        if how < 0:
+            at = turn.woken if turn.woken >= 0 else turn.back
+            for vector, _ in turn.found:
+                self._thing(at, 3, vcpu, Given.REMOTE, vector)
+            return
+        if turn.woken >= 0:
+            self._thing(turn.woken, 3, vcpu, Given.WAKE)
+        if how == Given.LOCAL and self.cpus[vcpu].timer_set:
+            self.timers.setdefault(turn.pcpu, []).append((turn.time, self.cpus[vcpu].timer_set))
+            self.fires.setdefault(vcpu, []).append((self.cpus[vcpu].timer_set, turn.time))
+        for n, (vector, _) in enumerate(turn.found):
+            if n == 0 or how != Given.LOCAL:
+                self._thing(turn.time, 3, vcpu, how, vector, 0, dark if how != Given.HERE else 0)
+            else:
+                self._thing(turn.time, 3, vcpu, Given.HERE, vector)
+
+    def _lost(self, pcpu: int, count: int) -> None:
+        """What its vCPU did, and any that did not run elsewhere, is not known: this pCPU may have run it."""
+        if count < 0:
+            return
+        for cpu in self.cpus.values():
+            if cpu.pcpu != pcpu and cpu.state == RunState.RUNNING:
+                continue
+            cpu.turn = None
+            cpu.waiting.clear()
+            cpu.serving = 0
+            cpu.lost = True
+
+    def finish(self) -> list[Thing]:
+        """Return what is given for vCPUs that run by VM entry, in the order of time."""
+        for vcpu, cpu in self.cpus.items():
+            self._close(vcpu, cpu)
+        for fired in self.timers.values():
+            fired.sort()
+        for n, pcpu, time, slice_ns in self.starts:
+            if slice_ns >= 0 and not self._timer_before(pcpu, time, time + slice_ns * PS_PER_NS):
+                self.things[n] = self.things[n]._replace(a=1)
+        for n, pcpu, time, slice_end in self.calls:
+            fires = self.fires.get(self.things[n].vcpu, [])
+            at = bisect_right(fires, (time, -1))
+            if at < len(fires) and fires[at][0] == time:
+                end = fires[at][1]
+                if not time < slice_end < end and not self._timer_before(pcpu, time, end):
+                    self.things[n] = self.things[n]._replace(again=1)
+        return sorted(t for t in self.things if self.cpus[t.vcpu].enters)
+
+    def _timer_before(self, pcpu: int, time: int, end: int) -> bool:
+        """Tell whether a timer that was set before ``time`` is seen to fire on a pCPU until ``end``."""
+        fired = self.timers.get(pcpu, [])
+        for at, since in fired[bisect_right(fired, (time, 1 << 62)) :]:
+            if at > end:
+                return False
+            if since < time:
+                return True
+        return False
+
+    def slices_told(self) -> int:
+        """Return how many switches to a vCPU that runs by VM entry told its time slice."""
+        return sum(s >= 0 and self.cpus[self.things[n].vcpu].enters for n, _, _, s in self.starts)
+
+    def replayed(self) -> list[int]:
+        """Return the vCPUs that run by VM entry."""
+        return sorted(v for v, cpu in self.cpus.items() if cpu.enters)
+
+    def state_at_start(self, vcpu: int) -> int:
+        """Return the runstate a vCPU began with; running when no record tells."""
+        state = self.cpus[vcpu].first_state
+        return RunState.RUNNING if state == UNKNOWN else state
+
+
+__all__ = ["OTHER", "Arrivals", "Places", "Thing", "plain_reason"]

@@ -1,0 +1,206 @@
+"""A recording and its replay side by side: the same counts of both, and which of them were given."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from exitless.study.arrivals import OTHER, plain_reason
+from exitless.vocab.exits import Exit
+from exitless.vocab.hypercalls import hypercall_name
+from exitless.vocab.kinds import Kind
+
+STATES: Final = ("running", "runnable", "blocked", "offline")
+GIVEN: Final = "given"
+PREDICTED: Final = "predicted"
+MIXED: Final = "mixed"
+
+# How a window came to be armed.
+BLOCKED: Final = "the guest cannot take the interrupt"
+AFTER: Final = "Xen asks again after the injection"
+AGAIN: Final = "a softirq restarts the entry path"
+
+Row = tuple[int, int, int, int, int, int]
+
+
+class Counts:
+    """Counts by (what, number, number), apart for vCPUs that run by VM entry and for all others.
+
+    ``by_cause`` counts armings, ``windows`` exits for a window by whether they led to an injection.
+    """
+
+    def __init__(self) -> None:
+        self.by_vcpu: dict[tuple[int, int, int, int], int] = {}
+        self.by_cause = {BLOCKED: 0, AFTER: 0, AGAIN: 0}
+        self.window_exits = 0
+        self.window_injects = 0
+        self._last: dict[int, int] = {}
+        self._given: dict[int, int] = {}
+        self._armed: dict[int, int] = {}
+
+    def rows(self, rows: Iterable[Row], recorded: bool) -> None:
+        """Count some rows."""
+        for _, kind, pcpu, vcpu, a, b in rows:
+            if kind == Kind.VM_EXIT:
+                reason = plain_reason(a) if recorded else a
+                self._one(vcpu, kind, reason)
+                who = vcpu if vcpu >= 0 else -2 - pcpu
+                self._last[who], self._given[who], self._armed[who] = reason, 0, 0
+                self.window_exits += reason == Exit.INTERRUPT_WINDOW
+            elif kind == Kind.IRQ_INJECT:
+                self._one(vcpu, kind, a)
+                who = vcpu if vcpu >= 0 else -2 - pcpu
+                if self._last.get(who) == Exit.INTERRUPT_WINDOW and not self._given.get(who):
+                    self.window_injects += 1
+                self._given[who], self._armed[who] = 1, 0
+            elif kind == Kind.IRQ_WINDOW:
+                self._one(vcpu, kind, a)
+                self._window(vcpu if vcpu >= 0 else -2 - pcpu)
+            elif kind in (Kind.SCHED_WAKE, Kind.GUEST_HLT):
+                self._one(vcpu, kind, 0)
+            elif kind == Kind.HYPERCALL:
+                if a >= 0:
+                    self._one(vcpu, kind, a)
+            elif kind == Kind.RUNSTATE and vcpu >= 0:
+                self._one(vcpu, kind, a, b)
+
+    def _one(self, vcpu: int, kind: int, a: int, b: int = 0) -> None:
+        key = (vcpu, kind, a, b)
+        self.by_vcpu[key] = self.by_vcpu.get(key, 0) + 1
+
+    def _window(self, who: int) -> None:
+        """Say how this window came to be armed."""
+        given, armed = self._given.get(who, 0), self._armed.get(who, 0)
+        self.by_cause[AGAIN if armed else AFTER if given else BLOCKED] += 1
+        self._armed[who] = armed + 1
+
+    def sums(self, vcpus: Callable[[int], bool]) -> dict[tuple[int, int, int], int]:
+        """Return the counts over the vCPUs that are wanted."""
+        out: dict[tuple[int, int, int], int] = {}
+        for (vcpu, kind, a, b), count in self.by_vcpu.items():
+            if vcpus(vcpu):
+                out[kind, a, b] = out.get((kind, a, b), 0) + count
+        return out
+
+
+@dataclass
+class Line:
+    """One quantity. ``given`` is how much of both sides was taken from the recording as it is."""
+
+    quantity: str
+    recorded: int
+    simulated: int
+    given: int
+    basis: str
+    group: str
+
+    def difference(self) -> float | None:
+        """Return the difference in per cent of the recorded count; None where that is 0."""
+        return round(100 * (self.simulated - self.recorded) / self.recorded, 2) if self.recorded else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row of the contract, with what was given."""
+        return {
+            "quantity": self.quantity, "recorded": self.recorded, "simulated": self.simulated,
+            "difference_percent": self.difference(), "basis": self.basis, "given": self.given,
+        }  # fmt: skip
+
+
+class Comparison:
+    """Both sides of a replay. ``hosts`` is how many host interrupts were given; ``exit_name`` names recorded codes."""
+
+    def __init__(
+        self, recorded: Counts, simulated: Counts, replayed: set[int], hosts: int, exit_name: Callable[[int], str]
+    ) -> None:
+        self.recorded = recorded
+        self.simulated = simulated
+        self.hosts = hosts
+        self.exit_name = exit_name
+        self.mine = recorded.sums(lambda v: v in replayed)
+        self.others = recorded.sums(lambda v: v not in replayed)
+        self.made = simulated.sums(lambda v: True)
+
+    def _sides(self, kind: int) -> list[tuple[tuple[int, int, int], int, int, int]]:
+        """Return every count of a kind: recorded, simulated, and what of it others than the replayed vCPUs did."""
+        keys = {k for side in (self.mine, self.others, self.made) for k in side if k[0] == kind}
+        return [
+            (k, self.mine.get(k, 0) + self.others.get(k, 0), self.made.get(k, 0) + self.others.get(k, 0),
+             self.others.get(k, 0))
+            for k in sorted(keys)
+        ]  # fmt: skip
+
+    def lines(self) -> list[Line]:
+        """Return all rows, in the order in which they are shown."""
+        out = self._injections()
+        armed = self._sides(Kind.IRQ_WINDOW)
+        for k, recorded, simulated, given in armed:
+            out.append(Line(f"window armings 0x{k[1]:02x}", recorded, simulated, given, PREDICTED, "windows"))
+        out.append(self._total("window armings", armed, "windows", PREDICTED))
+        out += self._exits()
+        for k, recorded, simulated, _ in self._sides(Kind.HYPERCALL):
+            out.append(Line(f"hypercalls {hypercall_name(k[1])}", recorded, simulated, recorded, GIVEN, "hypercalls"))
+        wakes = self._sides(Kind.SCHED_WAKE)
+        if wakes:
+            out.append(self._total("wakeups", wakes, "scheduler", MIXED if wakes[0][3] else PREDICTED))
+        for k, recorded, simulated, given in self._sides(Kind.RUNSTATE):
+            name = f"runstate {STATES[k[1] & 3]}->{STATES[k[2] & 3]}"
+            paused = k[1] == 3 or k[2] == 3
+            basis = GIVEN if paused or recorded == given else MIXED if given else PREDICTED
+            out.append(Line(name, recorded, simulated, recorded if basis == GIVEN else given, basis, "scheduler"))
+        return out
+
+    def _total(
+        self, name: str, sides: list[tuple[tuple[int, int, int], int, int, int]], group: str, basis: str
+    ) -> Line:
+        """Add up some counts."""
+        return Line(name, sum(s[1] for s in sides), sum(s[2] for s in sides), sum(s[3] for s in sides), basis, group)
+
+    def _injections(self) -> list[Line]:
+        """Injections: their arrivals are given, so they can only differ where two became one or one came too late."""
+        sides = self._sides(Kind.IRQ_INJECT)
+        out = [Line(f"injections 0x{k[1]:02x}", r, s, r, GIVEN, "injections") for k, r, s, _ in sides]
+        total = self._total("injections total", sides, "injections", GIVEN)
+        total.given = total.recorded
+        return [*out, total]
+
+    def _exits(self) -> list[Line]:
+        """Exits by reason: windows are predicted, external interrupts in part, the guest's own are given."""
+        merged: dict[str, Line] = {}
+        for k, recorded, simulated, given in self._sides(Kind.VM_EXIT):
+            name = self.exit_name(k[1])
+            basis = GIVEN
+            if k[1] == Exit.INTERRUPT_WINDOW:
+                basis = PREDICTED
+            elif k[1] == Exit.EXTERNAL_INTERRUPT:
+                basis, given = MIXED, given + self.hosts
+            elif k[1] >= OTHER or k[1] in (Exit.HLT, Exit.VMCALL):
+                given = recorded
+            line = merged.setdefault(name, Line(f"exits {name}", 0, 0, 0, basis, "exits"))
+            line.recorded, line.simulated, line.given = (
+                line.recorded + recorded, line.simulated + simulated, line.given + given,
+            )  # fmt: skip
+        out = sorted(merged.values(), key=lambda line: -line.recorded)
+        total = Line("exits total", 0, 0, 0, MIXED, "exits")
+        for line in out:
+            total.recorded, total.simulated, total.given = (
+                total.recorded + line.recorded, total.simulated + line.simulated, total.given + line.given,
+            )  # fmt: skip
+        return [*out, total]
+
+    def tax(self) -> dict[str, Any]:
+        """Return armings and window exits per injection, and by cause."""
+
+        def side(counts: Counts, sums: dict[tuple[int, int, int], int]) -> dict[str, Any]:
+            injections = sum(n for k, n in sums.items() if k[0] == Kind.IRQ_INJECT)
+            armings = sum(n for k, n in sums.items() if k[0] == Kind.IRQ_WINDOW)
+            return {
+                "injections": injections,
+                "armings_per_injection": round(armings / injections, 4) if injections else 0.0,
+                "window_exits_per_injection": round(counts.window_exits / injections, 4) if injections else 0.0,
+                "armings": dict(counts.by_cause),
+                "window_exits": {
+                    "that injected": counts.window_injects,
+                    "that found nothing to inject": counts.window_exits - counts.window_injects,
+                },
+            }  # fmt: skip
+
+        return {"recorded": side(self.recorded, self.mine), "simulated": side(self.simulated, self.made)}

@@ -1,0 +1,204 @@
+"""``exitless replay``: recorded counts as they are, given rows marked, predicted rows near, and how it refuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exitless.cli.main import main
+from exitless.cli.replay import cost_table
+from exitless.cli.replay import read as read_for_replay
+from exitless.record.store import read as read_record
+from exitless.vocab.kinds import Kind
+from tests.shared import shared
+from tests.traces.helpers import DATA, EXCERPTS, excerpt, report_of
+from tests.traces.writer import enter, leave, record, runstate, window
+
+PVH1 = DATA / "xen-pvh1-start.bin.xz"
+HZ = 2_600_000_000
+INTEL = "data/traces/xen-vmx-hvm/xentrace.bin"
+AMD = ("xen-pvh1", "xen-pvh2", "xen-hvm-nopv2-load")
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Run the command; returns status, standard output and standard error."""
+    status = main(["replay", *words])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def document(capsys: pytest.CaptureFixture[str], path: Path, *words: str) -> dict[str, Any]:
+    """Run the command for its JSON."""
+    status, out, err = said(capsys, str(path), "--json", "-", *words)
+    assert (status, err) == (0, "")
+    made: dict[str, Any] = json.loads(out)
+    return made
+
+
+def by_quantity(d: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the rows by what they count."""
+    rows = {row["quantity"]: row for row in d["rows"]}
+    assert len(rows) == len(d["rows"]), "two rows count the same thing"
+    return rows
+
+
+def agree(rows: dict[str, dict[str, Any]], report: dict[str, Any]) -> None:
+    """What is called recorded is what ``exitless read`` counts in the same file."""
+    for name, x in report["exits"]["by_reason"].items():
+        assert rows[f"exits {name}"]["recorded"] == x["count"], name
+    assert rows["exits total"]["recorded"] == report["exits"]["total"]
+    for name, x in report["vectors"].items():
+        row = rows.get(f"injections {name}", {"recorded": 0})
+        assert row["recorded"] == x["injected"], name
+        assert rows.get(f"window armings {name}", {"recorded": 0})["recorded"] == x["windows_armed"], name
+    for name, count in report["hypercalls"].items():
+        assert rows[f"hypercalls {name}"]["recorded"] == count, name
+    assert rows["wakeups"]["recorded"] == report["wakeups"]
+    for name, count in report["transitions"].items():
+        assert rows[f"runstate {name}"]["recorded"] == count, name
+
+
+@pytest.mark.parametrize("name", EXCERPTS)
+def test_recorded_counts_are_those_of_read(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = DATA / f"{name}.bin.xz"
+    d = document(capsys, path, "--cpu-hz", "2.6G")
+    agree(by_quantity(d), report_of(path, HZ))
+    assert {"file", "rows"} <= d.keys() and {"quantity", "recorded", "simulated", "basis"} <= d["rows"][0].keys()
+
+
+@pytest.mark.parametrize("path", [INTEL, *(f"data/traces/{name}/xentrace.bin.xz" for name in AMD)])
+def test_whole_recordings(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Recorded counts are those of read; what is given is followed to a few in a hundred."""
+    file = shared(path)
+    d = document(capsys, file, "--cpu-hz", "2.6G")
+    rows = by_quantity(d)
+    agree(rows, report_of(file, HZ))
+    for name, row in rows.items():
+        if row["basis"] == "given" and row["recorded"] > 20:
+            assert abs(row["simulated"] - row["recorded"]) <= 0.03 * row["recorded"], name
+    waiting = d["arrivals"] - rows["injections total"]["recorded"]
+    assert 0 <= waiting <= len(d["vcpus"]), "an arrival each for what was injected, and what still waited at the end"
+
+
+def test_the_window_tax_of_the_intel_recording(capsys: pytest.CaptureFixture[str]) -> None:
+    """1,433 upcalls, 1,910 armings, 1,697 window exits; predicted within a tenth, both parts above 1.0 included."""
+    d = document(capsys, shared(INTEL))
+    rows = by_quantity(d)
+    pinned = {"injections 0xf3": 1433, "window armings": 1910, "exits INTERRUPT_WINDOW": 1697, "exits HLT": 391}
+    assert {name: rows[name]["recorded"] for name in pinned} == pinned
+    for name in ("window armings", "exits INTERRUPT_WINDOW", "exits EXTERNAL_INTERRUPT", "exits total", "wakeups"):
+        assert rows[name]["basis"] != "given"
+        assert abs(rows[name]["difference_percent"]) < 10, name
+    recorded, simulated = d["window_tax"]["recorded"], d["window_tax"]["simulated"]
+    for name in ("armings_per_injection", "window_exits_per_injection"):
+        assert simulated[name] > 1.1 and recorded[name] > 1.1
+    again = [side["armings"]["Xen asks again after the injection"] for side in (recorded, simulated)]
+    assert again == [1433, 1433], "one arming an upcall by asking again, on both sides"
+
+
+@pytest.mark.parametrize("name", AMD)
+def test_windows_of_the_amd_recordings(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = by_quantity(document(capsys, shared(f"data/traces/{name}/xentrace.bin.xz"), "--cpu-hz", "2.6G"))
+    for quantity in ("exits vintr", "window armings"):
+        assert rows[quantity]["basis"] == "predicted"
+        assert abs(rows[quantity]["difference_percent"]) < 10, quantity
+
+
+def test_without_what_was_learned_of_guest_code_only_asking_again_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    """The part of the window exits above 1.0 comes from interrupts that are off, and from nothing else."""
+    d = document(capsys, shared(INTEL), "--interrupts-on")
+    assert d["window_tax"]["simulated"]["window_exits_per_injection"] == pytest.approx(1, abs=0.01)
+    assert d["window_tax"]["simulated"]["armings"]["the guest cannot take the interrupt"] == 0
+
+
+def test_every_rising_edge_is_injected_once() -> None:
+    """Between two events that found upcall_pending clear lies exactly one injection, and no law of state breaks."""
+    replay = read_for_replay(str(shared(INTEL)), 0)
+    replay.simulate(cost_table(None, 2_400_000_000), True)
+    waiting = dict.fromkeys(range(len(replay.vcpus)), 0)
+    edges = 0
+    for e in replay.record:
+        if e.kind == Kind.UPCALL_MARK and e.a == 0:
+            edges += 1
+            waiting[e.vcpu] += 1
+        elif e.kind == Kind.IRQ_INJECT and e.a == 0xF3:
+            waiting[e.vcpu] -= 1
+            assert waiting[e.vcpu] == 0, f"injected without an event at {e.time_ps} ps"
+    assert edges > 1000 and not any(waiting.values())
+
+
+def test_out_keeps_a_record_that_names_its_exits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "replay.xl"
+    status, text, err = said(capsys, str(PVH1), "--cpu-hz", "2.6G", "--out", str(out))
+    kept = read_record(out)
+    assert (status, err) == (0, "") and len(kept) > 1000
+    assert kept.header.vcpus == ["d2v0"] and {"interrupt", "vintr", "hlt"} <= set(kept.header.exits.values())
+    assert "Window tax:" in text and "given: taken from the recording" in text
+
+
+def test_costs_of_a_file_take_the_place_of_the_presets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    costs = tmp_path / "costs.toml"
+    costs.write_text('[cost]\nexit = { ns = 450 }\nentry = { cycles = 900 }\nassist = "1 us"\n')
+    preset = cost_table(str(costs), 1_000_000_000)
+    assert list(preset.ps[:2]) == [450_000, 900_000] and 1_000_000 in preset.ps
+    status, out, _ = said(capsys, str(PVH1), "--costs", str(costs))
+    assert status == 0 and "costs: illustrative, and 3 of" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("cost = 3", "no table [cost]"),
+        ("[cost]\nexti = { ns = 4 }", 'did you mean "exit"?'),
+        ("[cost]\nexit = { ns = -4 }", "cost.exit: expected"),
+        ('[cost]\nexit = "long"', "cost.exit:"),
+        ("[cost", "not valid TOML"),
+        (None, "cannot be read"),
+    ],
+)
+def test_bad_costs_are_refused(text: str | None, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    costs = tmp_path / "costs.toml"
+    if text is not None:
+        costs.write_text(text)
+    status, out, err = said(capsys, str(PVH1), "--costs", str(costs))
+    assert (status, out) == (2, "") and says in err and len(err.splitlines()) == 1
+
+
+def test_what_cannot_be_replayed_is_refused_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text, nobody = tmp_path / "t.bin", tmp_path / "n.bin"
+    text.write_bytes(b"not a recording at all")
+    nobody.write_bytes(window(0, leave(1000, 12), enter(2000)))
+    for path, says in ((text, "no reader knows this"), (nobody, "belongs to a known vCPU"), (tmp_path / "no", "read")):
+        status, out, err = said(capsys, str(path))
+        assert (status, out) == (2, "") and says in err and len(err.splitlines()) == 1
+
+
+def test_a_cut_recording_is_replayed_to_its_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = excerpt("xen-pvh2-start")
+    cut = tmp_path / "cut.bin"
+    cut.write_bytes(whole[: len(whole) * 2 // 3 + 5])
+    status, out, err = said(capsys, str(cut), "--cpu-hz", "2.6G", "--json", "-")
+    assert status == 0 and "partial result" in err and json.loads(out)["problems"]
+    agree(by_quantity(json.loads(out)), report_of(cut, HZ))
+
+
+def test_another_vector_two_domains_and_two_pcpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A made-up recording: each of two guests takes one upcall by a timer, one of them with interrupts off."""
+
+    def guest(base: int, domain: int, vector: int, blocked: bool) -> bytes:
+        found = [record(0x82020, vector, 5, 0xFFFFFFFF), leave(base + 3000, 7)] if blocked else []
+        return b"".join([
+            runstate(base, domain, 0, 1, 0), enter(base + 100), leave(base + 2000, 1), record(0x8200F, 0xFA),
+            found[0] + enter(base + 2500) + found[1] if blocked else b"",
+            record(0x82004, vector, 0), record(0x82020, vector, 5, vector), enter(base + 3500),
+            leave(base + 9000, 7), enter(base + 9500), leave(base + 20000, 12), record(0x82013, 0),
+        ])  # fmt: skip
+
+    path = tmp_path / "made.bin"
+    path.write_bytes(window(0, guest(1000, 3, 0xB1, False)) + window(1, guest(1500, 4, 0xC2, True)))
+    rows = by_quantity(document(capsys, path, "--cpu-hz", "1G"))
+    assert [rows[f"injections 0x{v}"]["simulated"] for v in ("b1", "c2")] == [1, 1]
+    assert rows["window armings"]["recorded"] == 3 and rows["exits INTERRUPT_WINDOW"]["recorded"] == 3
+    # Where interrupts were off cannot be known of code that was met once.
+    assert rows["window armings"]["simulated"] == 2 and rows["exits INTERRUPT_WINDOW"]["simulated"] == 2

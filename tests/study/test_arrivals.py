@@ -1,0 +1,84 @@
+"""What a recording gives to a replay: how interrupts are taken to have come, and where guest code has them off."""
+
+from exitless.study.arrivals import OTHER, Arrivals, Places, Thing, plain_reason
+from exitless.vocab.given import Given
+from exitless.vocab.kinds import Kind, RunState
+
+KERNEL = 0xFFFF_FFFF_8100_0000
+Row = tuple[int, int, int, int, int, int]
+
+
+def given(rows: list[Row], single: bool = False, place: int = KERNEL) -> list[tuple[int, ...]]:
+    """Collect from rows of one vCPU; returns time, what, a, b, dark of each thing."""
+    arrivals = Arrivals(lambda pcpu, n: place, lambda pcpu, n: -1, lambda vcpu: "d1", single)
+    arrivals.rows(rows)
+    return [short(t) for t in arrivals.finish()]
+
+
+def short(t: Thing) -> tuple[int, ...]:
+    """Leave out what is the same for all."""
+    return t.time, t.what, t.a, t.b, t.dark
+
+
+def turn(time: int, code: int, vector: int, *kinds: tuple[int, int, int]) -> list[Row]:
+    """Make an exit with records, and its entry."""
+    inner = [(time, kind, 0, 0, a, b) for kind, a, b in kinds]
+    return [(time, Kind.VM_EXIT, 0, 0, code, vector), *inner, (time + 5, Kind.VM_ENTRY, 0, 0, -1, -1)]
+
+
+def test_a_place_is_judged_by_itself_and_else_by_its_nearest_neighbour() -> None:
+    places = Places()
+    assert places.judge(KERNEL) == 0
+    places.learn(KERNEL, 1)
+    places.learn(KERNEL + 100, 0)
+    judged = [places.judge(KERNEL + offset) for offset in (0, 1, 49, 51, 100, 5000)]
+    assert judged == [2, 1, 1, 0, 0, 0] and places.judge(0x5000) == 0, "user code has interrupts on"
+    places.learn(KERNEL, 0)
+    assert places.judge(KERNEL) == 0, "the last sight counts"
+
+
+def test_the_host_vector_tells_where_an_event_came_from() -> None:
+    inject = (Kind.IRQ_INJECT, 0xF3, -1)
+    assert given(turn(10, 1, 0xFA, inject)) == [(10, Given.LOCAL, 0xF3, 0, 0)]
+    assert given(turn(10, 1, 0xFC, inject)) == [(10, Given.REMOTE, 0xF3, 0, 0)]
+    assert given(turn(10, 1, 0x72, inject)) == [(10, Given.HOST, 0x72, 0, 0), (10, Given.REMOTE, 0xF3, 0, 0)]
+    assert given(turn(10, 1, 0xFA)) == [(10, Given.HOST, 0xFA, 0, 0)]
+    assert given(turn(10, 0x60, -1, inject), single=True) == [(10, Given.LOCAL, 0xF3, 0, 0)]
+
+
+def test_a_window_and_its_injection_are_one_arrival_and_teach_the_place() -> None:
+    waits = (Kind.IRQ_WINDOW, 0xF3, 5)
+    rows = turn(10, 1, 0xFA, waits) + turn(20, 7, -1, (Kind.IRQ_INJECT, 0xF3, -1), waits) + turn(40, 1, 0xFA, waits)
+    found = given([*turn(5, 1, 0xFA, waits), *turn(7, 48, -1, (Kind.IRQ_INJECT, 0xF3, -1)), *rows], place=KERNEL)
+    assert [t[:3] for t in found if t[1] == Given.LOCAL] == [(5, Given.LOCAL, 0xF3), (10, Given.LOCAL, 0xF3),
+                                                            (40, Given.LOCAL, 0xF3)]  # fmt: skip
+    # Off, then on by an injection at the same place, then on again by the window exit: each by what came before it.
+    assert [t[4] for t in found if t[1] == Given.LOCAL] == [0, 0, 0]
+    again = turn(10, 1, 0xFA, waits) + turn(20, 1, 0xFB, waits, (Kind.IRQ_WINDOW, 0xEC, 2))
+    assert [t[4] for t in given(again) if t[1] != Given.LOCAL and t[0] == 20] == [2, 2]
+
+
+def test_a_wake_up_is_an_arrival_or_else_given() -> None:
+    sleep = [(10, Kind.VM_EXIT, 0, 0, 12, -1), (11, Kind.RUNSTATE, 0, 0, RunState.RUNNING, RunState.BLOCKED)]
+    wake = [
+        (30, Kind.RUNSTATE, 0, 0, RunState.BLOCKED, RunState.RUNNABLE),
+        (33, Kind.RUNSTATE, 0, 0, RunState.RUNNABLE, RunState.RUNNING),
+    ]
+    event = (34, Kind.IRQ_INJECT, 0, 0, 0xF3, -1)
+    entry = (35, Kind.VM_ENTRY, 0, 0, -1, -1)
+    whats = [t[:2] for t in given([*sleep, *wake, event, entry])]
+    assert whats == [(10, Given.EXIT), (30, Given.HOLD), (30, Given.REMOTE), (33, Given.BACK)]
+    whats = [t[:2] for t in given([*sleep, *wake, entry])]
+    assert whats == [(10, Given.EXIT), (30, Given.HOLD), (30, Given.WAKE), (33, Given.BACK)]
+
+
+def test_an_eoi_ends_what_was_injected_and_nothing_else() -> None:
+    eoi = (Kind.IRQ_EOI, -1, 1)
+    rows = turn(10, 0x7C, -1, eoi) + turn(20, 0x60, -1, (Kind.IRQ_INJECT, 0xEC, -1)) + turn(30, 0x7C, -1, eoi)
+    exits = [t[2:4] for t in given(rows, single=True) if t[1] == Given.EXIT]
+    assert exits == [(OTHER + 0x7C, -1), (OTHER + 0x7C, Given.EOI)]
+
+
+def test_exit_codes_of_both_vendors_have_one_number_or_keep_their_own() -> None:
+    assert [plain_reason(code) for code in (0x60, 0x64, 0x78, 0x81)] == [1, 7, 12, 18]
+    assert plain_reason(0) == OTHER and plain_reason(0x400) == OTHER + 0x400
