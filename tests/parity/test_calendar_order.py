@@ -3,9 +3,11 @@
 import heapq
 from itertools import count
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exitless.sim.calendar import SEQUENCE_LIMIT, SLOTS, Calendar
 from tests.parity.work import shuffled
 
 ENTRY = st.tuples(st.integers(0, 12), st.integers(0, 65535), st.integers(0, 65535), st.integers(0, 2**30 - 1))
@@ -42,3 +44,16 @@ def test_times_of_many_days_keep_their_order(pushes: list[tuple[int, int, int, i
 
 def test_an_empty_calendar_has_nothing_to_give() -> None:
     assert shuffled([[-1, 0, 0, 0]]) == []
+
+
+def test_the_limits_of_a_ticket_are_refused_and_not_wrapped() -> None:
+    calendar = Calendar(4)
+    calendar.order = SEQUENCE_LIMIT - 2
+    calendar.push(2**61, 65535, 65535, 2**30 - 1)
+    with pytest.raises(OverflowError, match="numbered"):
+        calendar.push(2**61, 1, 0, 0)
+    assert calendar.pop() and [calendar.event, calendar.x, calendar.y] == [65535, 65535, 2**30 - 1]
+    full = Calendar(4)
+    full.capacity = full.count = SLOTS
+    with pytest.raises(OverflowError, match="pending"):
+        full.push(0, 1, 0, 0)

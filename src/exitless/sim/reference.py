@@ -10,8 +10,8 @@ NIC's queues (vectors 41H, 61H, 81H, A1H), stream 4 to the length of handlers, s
 **Entries of the calendar.** Equal times leave in the order of pushing. At the start: the first packet of queue 0, 1, 2
 and 3, after one interval each; the guest timer at 250,000; the host tick at 125,000.
 
-- *packet q*: row source.assert; the next packet of q follows after an interval; its message arrives after 300. Pushed in
-  this order. An interval is 256 + (draw mod 2**15) + (draw / 2**16 mod 2**13).
+- *packet q*: row source.assert; the next packet of q follows after an interval; its message arrives after 300. Pushed
+  in this order. An interval is 256 + (draw mod 2**15) + (draw / 2**16 mod 2**13).
 - *message q*: post the queue's vector.
 - *timer*: the next follows after 250,000; then post ECH.
 - *post v*: set the PIR bit (``coalesced`` counts bits already set); row pid.post; where ON was clear it is set now, and
@@ -21,7 +21,7 @@ and 3, after one interval each; the guest timer at 250,000; the host tick at 125
 - *tick*: the next follows after 250,000; the guest exits if it runs.
 - *handler over*: an EOI, if the handler is still the one it was pushed for (see below).
 - *entry*: row pir.sync if ON was set: ON is cleared, PIR moves to VIRR, RVI rises. VPPR and recognition follow, row
-  vm.entry. What is recognized is delivered; otherwise the handler under way goes on. A lowering that is due is done now.
+  vm.entry. What is recognized is delivered; otherwise the handler under way goes on. A lowering that is due is done.
 - *lower*: the guest's VTPR becomes 0 at once, or right after the next entry.
 
 **Delivery.** The rule's changes; row irq.deliver; time and vector go into the hash. A handler under way is suspended
