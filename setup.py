@@ -55,8 +55,9 @@ INTERPRETED = {
 # Single optimized file: mypyc then writes one C file, and the C compiler may inline across all floors.
 MYPYC_OPTIONS = {"opt_level": "3", "debug_level": "0", "group_name": "exitless"}
 
-# No function of the group but its entry is called from outside; hidden ones may be inlined (docs/performance.md).
-HIDDEN = [] if os.name == "nt" else ["-fvisibility=hidden"]
+# Nothing outside calls into the group but by its entry. Told so, the C compiler inlines what position-independent code
+# would otherwise call through a table (docs/performance.md). A compiler that does not know a flag builds without it.
+INLINING = ["-fvisibility=hidden", "-fno-semantic-interposition"]
 
 
 def say(sentence: str) -> None:
@@ -74,14 +75,14 @@ def compile_list(src: Path = SRC) -> list[Path]:
     return sorted(path for path in files - kept if path.name != "__init__.py")
 
 
-def has_compiler() -> bool:
-    """Tell whether a C extension can be built here: a compiler that runs, and Python's own headers."""
+def has_compiler(*flags: str) -> bool:
+    """Tell whether a C extension can be built here: a compiler that runs (and knows the flags), and Python's headers."""
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
     include = sysconfig.get_path("include")
     with tempfile.TemporaryDirectory() as folder:
         probe = Path(folder) / "probe.c"
         probe.write_text("#include <Python.h>\nint probe(void) { return PY_VERSION_HEX != 0; }\n")
-        command = [*compiler, f"-I{include}", "-c", str(probe), "-o", str(probe.with_suffix(".o"))]
+        command = [*compiler, *flags, f"-I{include}", "-c", str(probe), "-o", str(probe.with_suffix(".o"))]
         try:
             return subprocess.run(command, capture_output=True, check=False).returncode == 0
         except OSError:
@@ -121,7 +122,7 @@ def extensions(wish: str) -> list[Extension]:
         paths = [str(path) for path in compile_list()]
         found = list(mypycify(["--config-file", "pyproject.toml", *paths], **MYPYC_OPTIONS))
         for extension in found:
-            extension.extra_compile_args += HIDDEN
+            extension.extra_compile_args += [flag for flag in INLINING if has_compiler(flag)]
         return found
     except (Exception, SystemExit) as problem:
         if wish == "1":

@@ -91,6 +91,10 @@ class Calendar:
             return -1
         return self.near[n * WIDTH - 3]
 
+    def pending(self) -> i64:
+        """Return how many entries there are."""
+        return self.soon + self.later
+
     def _put_later(self, time: i64, order: i64, payload: i64) -> None:
         """Add an entry to the heap. Equal times are told apart by their order."""
         n: i64 = self.later
