@@ -146,7 +146,7 @@ def test_what_is_interrupted_leaves_nothing_and_the_old_file_as_it_was(tmp_path:
         (["{folder}/pvhvm.xl", "--width", "7"], "20 or more"),
         (["{folder}/pvhvm.xl", "--seed", "2"], "recorded already"),
         (["{folder}/pvhvm.xl", "--svg", "{folder}/no/a.svg"], "cannot write"),
-        (["mail", "--length", "0 ms"], "more than 0"),
+        (["mail", "--length", "0 ms"], "--length: expected 1 ps to 86400 s, got 0 ms"),
         (["{folder}/pvhvm.xl", "--hmtl", "a"], "--html"),
     ],
 )
