@@ -6,6 +6,7 @@ from typing import Any
 
 from exitless.record.block import Record
 from exitless.study.journeys import Journey, choose, of_source, of_vectors
+from exitless.study.registers import ALL, Field, registers
 from exitless.study.spans import rows
 from exitless.view.scene import Scene, part, place_of, scene, sources_of
 from exitless.view.timeline import reason_class
@@ -15,6 +16,10 @@ from exitless.vocab.table import BY_KIND
 
 ROWS = 60_000
 JOURNEYS = 1_500
+SCRIPTS = (
+    "model.js", "draw.js", "axis.js", "lanes.js", "marks.js", "over.js", "strip.js", "registers.js", "panel.js", "find.js",
+    "input.js", "page.js",
+)  # fmt: skip
 
 
 def asset(name: str) -> str:
@@ -37,7 +42,7 @@ def page(
     title = " · ".join([records[0].header.scenario or records[0].header.title or "record", *names[:3], "Exitless"])
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     out = asset("page.html")
-    parts = {"title": title, "css": asset("page.css"), "draw": asset("draw.js"), "script": asset("page.js")}
+    parts = {"title": title, "css": asset("page.css"), "script": "\n".join(asset(name) for name in SCRIPTS)}
     for key, value in parts.items():
         out = out.replace("{{" + key + "}}", _escaped(value) if key == "title" else value)
     return out.replace("{{data}}", text)
@@ -96,7 +101,7 @@ def _record(s: Scene, record: Record) -> dict[str, Any]:
         "name": h.mechanism or h.title or "record", "scenario": h.scenario, "title": h.title, "origin": h.origin,
         "seed": h.seed, "length": h.length_ps, "clock": h.clock_hz, "low": low, "span": high - low,
         "rows": len(s.events), "total": s.rows_total, "missing": s.missing(), "host": host_name(h),
-        "vcpus": h.vcpus, "sources": h.sources, "lanes": [list(lane) for lane in s.lanes],
+        "vcpus": h.vcpus, "sources": h.sources, "hostVectors": h.source_host_vector, "owns": h.owners, "lanes": [list(lane) for lane in s.lanes],
         "owners": {p: _flat(x, low, high) for p, x in spans.owners.items()},
         "states": {v: _flat(x, low, high) for v, x in spans.states.items()},
         "exits": _flat(spans.exits, low, high),
@@ -112,8 +117,35 @@ def _record(s: Scene, record: Record) -> dict[str, Any]:
         "reasons": {r: [reason_name(h, r), reason_class(r), total.get(r, 0)] for r in sorted(reasons)},
         "costs": [[n, o] for n, o in zip(h.costs, h.cost_origins, strict=False)],
         "journeys": [_journey(s, j, texts, low) for j in found], "texts": texts.all,
+        "registers": _registers(record, low, high),
         "chosen": next((n for n, j in enumerate(found) if _same(j, chosen)), -1),
     }  # fmt: skip
+
+
+def _registers(record: Record, low: int, high: int) -> dict[int, Any]:
+    """Return every vCPU's registers: changes of three numbers, a set of bits by its number among ``values``."""
+    out: dict[int, Any] = {}
+    for vcpu, found in registers(record, low, high).items():
+        values: list[Any] = []
+        places: dict[tuple[int, int], int] = {}
+        changes: list[int] = []
+        for c in found.changes:
+            value = c.value
+            if c.field <= Field.SERVICE:
+                key = (c.value, c.known)
+                if key not in places:
+                    places[key] = len(values)
+                    values.append([[n for n in range(256) if c.value >> n & 1], _runs(ALL & ~c.known)])
+                value = places[key]
+            changes += [max(c.time, low) - low, c.field, value]
+        out[vcpu] = {"virtual": found.virtual, "posted": found.posted, "values": values, "changes": changes}
+    return out
+
+
+def _runs(bits: int) -> list[int]:
+    """Return the first and last bit of every run of ones."""
+    edges = bits ^ bits * 2
+    return [n - (place & 1) for place, n in enumerate(n for n in range(257) if edges >> n & 1)]
 
 
 def _same(journey: Journey, other: Journey | None) -> bool:
