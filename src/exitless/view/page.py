@@ -69,25 +69,26 @@ def _window(
     return low, high
 
 
-class _Texts:
-    """Each text once, by number."""
+class _Once:
+    """Each text or list once, by number."""
 
     def __init__(self) -> None:
-        self.all: list[str] = []
+        self.all: list[Any] = []
         self.place: dict[str, int] = {}
 
-    def __call__(self, text: str) -> int:
-        if text not in self.place:
-            self.place[text] = len(self.all)
-            self.all.append(text)
-        return self.place[text]
+    def __call__(self, value: Any) -> int:
+        key = json.dumps(value)
+        if key not in self.place:
+            self.place[key] = len(self.all)
+            self.all.append(value)
+        return self.place[key]
 
 
 def _record(s: Scene, record: Record) -> dict[str, Any]:
     """Return one record's part of the page's data; times are ps after the window's begin."""
     h, low, high = s.header, s.first_ps, s.last_ps
     spans = s.spans
-    texts = _Texts()
+    texts, shapes = _Once(), _Once()
     found = _journeys(s, record)
     chosen = s.journey
     merged = {(e.a, e.b) for e in s.events if e.kind == Kind.SOURCE_MERGE}
@@ -116,7 +117,7 @@ def _record(s: Scene, record: Record) -> dict[str, Any]:
         "routes": [x for e in s.events if e.kind == Kind.MSI_ROUTE for x in (e.time_ps - low, e.a, e.b, e.pcpu, e.vcpu)],
         "reasons": {r: [reason_name(h, r), reason_class(r), total.get(r, 0)] for r in sorted(reasons)},
         "costs": [[n, o] for n, o in zip(h.costs, h.cost_origins, strict=False)],
-        "journeys": [_journey(s, j, texts, low) for j in found], "texts": texts.all,
+        "journeys": [_journey(s, j, texts, shapes, low) for j in found], "texts": texts.all, "shapes": shapes.all,
         "registers": _registers(record, low, high),
         "chosen": next((n for n, j in enumerate(found) if _same(j, chosen)), -1),
     }  # fmt: skip
@@ -183,7 +184,7 @@ def _journeys(s: Scene, record: Record) -> list[Journey]:
     return [j for j in found if j.start >= s.first_ps]
 
 
-def _journey(s: Scene, j: Journey, texts: _Texts, low: int) -> list[Any]:
+def _journey(s: Scene, j: Journey, texts: _Once, shapes: _Once, low: int) -> list[Any]:
     """Return one interrupt: who, which cards, and where its exits are."""
     shown = cards(s.header, j)
     handled = -1
@@ -193,19 +194,22 @@ def _journey(s: Scene, j: Journey, texts: _Texts, low: int) -> list[Any]:
     pcpus = sorted({step.pcpu for step in j.steps if step.pcpu >= 0})
     return [
         j.source, j.serial, j.vcpu, j.vector, handled, int(j.merged), [t - low for t in j.exits],
-        [t - low for t in j.touching], texts(headline(s.header, j)), pcpus, [_card(s, c, texts, low) for c in shown],
-        j.latency,
+        [t - low for t in j.touching], texts(headline(s.header, j)), pcpus, [x for c in shown for x in _card(s, j, c, texts, shapes)],
+        j.latency, j.start - low,
     ]  # fmt: skip
 
 
-def _card(s: Scene, card: Card, texts: _Texts, low: int) -> list[Any]:
-    """Return one step: time, lane, texts, charges, rows."""
+def _card(s: Scene, j: Journey, card: Card, texts: _Once, shapes: _Once) -> list[int]:
+    """Return one step: time after the first, and by number what many interrupts share: lane, texts, rows; charges.
+
+    A device row's serial is that of its interrupt, so it is left out and rows are alike.
+    """
     w = card.words
     charges = [[s.header.costs.index(c.name), c.ps] for row in card.rows for c in row.charges]
-    return [
-        card.time - low, place_of(s, card.rows[0]), texts(w.title), texts(w.detail), texts(w.sentence),
-        texts(CITES.get(w.cites, "")), charges, [[r.kind, r.pcpu, r.vcpu, r.a, r.b] for r in card.rows],
-    ]  # fmt: skip
+    device = (Kind.SOURCE_ASSERT, Kind.SOURCE_HANDLE, Kind.SOURCE_MERGE)
+    rows_ = [[r.kind, r.pcpu, r.vcpu, r.a, 0 if r.kind in device and r.b == j.serial else r.b] for r in card.rows]
+    said = [texts(w.title), texts(w.detail), texts(w.sentence), texts(CITES.get(w.cites, ""))]
+    return [card.time - j.start, shapes([place_of(s, card.rows[0]), *said, rows_]), shapes(charges)]
 
 
 def pick(records: list[Record], source: str | None) -> int | None:

@@ -118,7 +118,7 @@ function drawMini(c, width, height) {
   c.fillRect(state.cursor / SPAN * width - 0.5, 1, 1.5, height - 2);
   const pcpus = Object.keys(r.owners).map(Number).sort((a, b) => a - b);
   const names = pcpus.length > 1 ? `pCPU${pcpus[0]}–${pcpus[pcpus.length - 1]}` : pcpus.length ? `pCPU${pcpus[0]}` : "no pCPU";
-  const head = `${lasting(state.t1 - state.t0)} of ${lasting(SPAN)}\n${names} · exits`;
+  const head = `${state.t1 - state.t0 < SPAN ? `${brief(state.t1 - state.t0)} of` : "all"} ${brief(SPAN)}\n${names} · exits`;
   const node = document.getElementById("minihead");
   if (node.innerText !== head) node.innerText = head;
 }

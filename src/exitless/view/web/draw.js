@@ -124,7 +124,7 @@ function layout(r, room) {
 // The bar's top and height on a lane.
 function barOf(place, kind) {
   if (kind === "pcpu") return { y: place.y + place.h - (place.chosen ? 28 : 26), h: place.chosen ? 23 : 20 };
-  if (kind === "vcpu") return { y: place.y + Math.round(place.h / 2) - 7, h: 12 };
+  if (kind === "vcpu") return { y: place.y + place.h - 15, h: 12 };
   if (kind === "pid") return { y: place.y + Math.round(place.h / 2) - 7, h: 13 };
   return { y: place.y + Math.round(place.h / 2) - 7, h: 14 };
 }
@@ -133,5 +133,5 @@ function barOf(place, kind) {
 function badgeY(place, kind) {
   if (kind === "pcpu") return place.y + (place.chosen ? 12 : 9);
   const bar = barOf(place, kind);
-  return bar.y + bar.h / 2;
+  return kind === "vcpu" ? bar.y - 6 : bar.y + bar.h / 2;
 }

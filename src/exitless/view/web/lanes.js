@@ -100,8 +100,8 @@ function drawShares(c, bins, classes, bar) {
       c.fillStyle = colours[k];
       c.fillRect(x, Math.max(bar.y, y - h), 1, h);
       y -= h;
-      view.marks++;
     }
+    if (y < bar.y + bar.h) view.marks++;
   }
 }
 
@@ -184,7 +184,7 @@ function exitRates(c, r, list, bar) {
       view.marks++;
     }
   }
-  const text = `peak ${peak} in ${lasting(step * (state.t1 - state.t0) / view.width)}`;
+  const text = `peak ${peak} in ${brief(step * (state.t1 - state.t0) / view.width)}`;
   const w = textWidth(c, text, FONT.small);
   c.fillStyle = C.paper;
   c.fillRect(0, bar.y - 15, w + 10, 12);

@@ -19,8 +19,8 @@ function drawDevice(c, r, lane, place, j, ink) {
     if (r.asserts[i + 3]) { c.fillRect(x - 0.5, y, 1, h / 2); c.fillRect(x - 2.5, y + h / 2, 5, 1); }
     else c.fillRect(x - 1, y, 2, h);
     const next = k + 1 < many.length ? xOf(r.asserts[many[k + 1]]) : view.width;
-    const queue = lane.members.length > 1 ? ` ${r.sources[r.asserts[i + 1]].split(".").slice(1).join(".")}` : "";
-    const text = `#${r.asserts[i + 2]}${queue}${r.asserts[i + 3] ? " merged" : ""}`;
+    const queue = lane.members.length > 1 ? `${r.sources[r.asserts[i + 1]]} ` : "";
+    const text = `${queue}#${r.asserts[i + 2]}${r.asserts[i + 3] ? " merged" : ""}`;
     if (!mine) besides(c, text, x + 7, next, place.y + place.h / 2, C.second);
   });
   c.globalAlpha = ink;
@@ -50,6 +50,7 @@ function drawRoutes(c, r, lane, place, j, ink) {
     c.globalAlpha = !j || mine ? 1 : 0.55;
     c.strokeStyle = C.ink;
     c.lineWidth = 1.3;
+    if (seen.length > view.width / 12) { c.fillStyle = C.ink; c.fillRect(x, y - 5, 1, 10); return; }
     c.beginPath();
     c.arc(x, y, 3, 0, 7);
     c.stroke();

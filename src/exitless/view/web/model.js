@@ -20,10 +20,7 @@ function unpack(raw) {
   r.journeys = raw.journeys.map((j, n) => ({
     n, source: j[0], serial: j[1], vcpu: j[2], vector: j[3], handled: j[4], merged: !!j[5], exits: j[6], touching: j[7],
     headline: raw.texts[j[8]], pcpus: j[9], latency: j[11],
-    cards: j[10].map((c) => ({
-      time: c[0], lane: c[1], title: raw.texts[c[2]], detail: raw.texts[c[3]], sentence: raw.texts[c[4]],
-      cite: raw.texts[c[5]], charges: c[6], rows: c[7],
-    })),
+    cards: cardsOf(raw, j),
   })).map((j) => Object.assign(j, { start: j.cards[0].time, end: j.cards[j.cards.length - 1].time }));
   r.byKey = new Map(r.journeys.map((j) => [keyOf(j), j]));
   r.byStart = r.journeys.slice().sort((a, b) => a.start - b.start);
@@ -32,6 +29,20 @@ function unpack(raw) {
   r.mergedAt = new Set();
   for (let i = 0; i < r.asserts.length; i += 4) if (r.asserts[i + 3]) r.mergedAt.add(r.asserts[i]);
   return r;
+}
+
+// A step is three numbers: ps after the interrupt's first, its shape, its charges.
+function cardsOf(raw, j) {
+  const out = [], [source, serial] = j, flat = j[10];
+  for (let i = 0; i < flat.length; i += 3) {
+    const [lane, title, detail, sentence, cite, rows] = raw.shapes[flat[i + 1]];
+    out.push({
+      time: j[12] + flat[i], lane, title: raw.texts[title], detail: raw.texts[detail], sentence: raw.texts[sentence],
+      cite: raw.texts[cite], charges: raw.shapes[flat[i + 2]],
+      rows: rows.map((row) => ([1, 2, 69].includes(row[0]) && row[3] === source ? [...row.slice(0, 4), serial] : row)),
+    });
+  }
+  return out;
 }
 
 function rec() { return RECORDS[state.rec]; }
@@ -145,6 +156,13 @@ function lasting(ps) {
   return `${group((ps / 1e9).toFixed(3))}${NB}ms`;
 }
 
+function brief(ps) {
+  for (const [unit, name] of [[1e9, "ms"], [1e6, "µs"], [1e3, "ns"]]) {
+    if (ps >= unit) return `${(ps / unit).toPrecision(3).replace(/e.*/, "")}${NB}${name}`.replace(/\.?0+(?=\u00a0)/, (z) => (z.startsWith(".") ? "" : z));
+  }
+  return `${ps}${NB}ps`;
+}
+
 // One offset for a zoom level: labels stay short, and the offset stands at the ruler's left.
 function scaleOf() {
   const span = state.t1 - state.t0;
@@ -155,7 +173,7 @@ function scaleOf() {
 }
 function clock(time, scale = scaleOf()) {
   const value = (LOW + time - scale.offset) / scale.unit;
-  return group(value.toFixed(3)) + (state.t1 - state.t0 < 2e4 || scale.unit > 1e3 ? "" : "");
+  return group(value.toFixed(3));
 }
 function offsetText(scale) {
   if (scale.offset === 0) return scale.name;

@@ -19,7 +19,9 @@ function way(j) {
   for (const p of points) p.y = badgeY(view.places.lanes[p.lane], r.lanes[p.lane].kind);
   if (!points.length) return "";
   const far = (v) => Math.max(-1e5, Math.min(1e5, v)).toFixed(1);
-  const d = points.map((p, n) => `${n ? "L" : "M"}${far(p.x)} ${p.y}`).join("");
+  const bars = ["vector", "port"];
+  const on = (p, n) => n > 0 && !(points[n - 1].lane === p.lane && bars.includes(r.lanes[p.lane].kind));
+  const d = points.map((p, n) => `${on(p, n) ? "L" : "M"}${far(p.x)} ${p.y}`).join("");
   let out = `<path class="halo" d="${d}"/><path class="path" d="${d}"/>`;
   const groups = [];
   for (const p of points) {

@@ -10,7 +10,7 @@ function drawPanel() {
 
 function originKind(origin) {
   const kind = origin.split(":")[0].trim();
-  return { guess: "illustrative guess, not measured" }[kind] || kind;
+  return { guess: "illustrative, not measured" }[kind] || kind;
 }
 
 function chargesTable(charges) {
@@ -21,11 +21,11 @@ function chargesTable(charges) {
     sum += ps;
     const [name, origin] = r.costs[cost] || ["?", ""];
     const text = origin.includes(":") ? origin.slice(origin.indexOf(":") + 1).trim() : origin;
-    return `<tr><td class="mono">${escaped(name)}</td><td class="quiet">${escaped(text)}</td><td class="n">${lasting(ps)}</td></tr>`;
+    return `<tr><td class="mono">${escaped(name)}</td><td class="quiet one-line" title="${escaped(text)}">${escaped(text)}</td><td class="n">${lasting(ps)}</td></tr>`;
   });
   const kinds = [...new Set(charges.map(([cost]) => originKind((r.costs[cost] || ["", ""])[1])))].filter(Boolean);
   const cycles = r.clock ? ` <span class="mono quiet">${group(String(Math.round(sum / 1e12 * r.clock)))} cycles at ${(r.clock / 1e9).toFixed(1)} GHz</span>` : "";
-  return `<p class="cost">Charged on the way here <b class="mono">${lasting(sum)}</b>${cycles}${kinds.map((k) => `<span class="chip">${escaped(k)}</span>`).join("")}</p>`
+  return `<p class="cost">Cost <b class="mono">${lasting(sum)}</b>${cycles}${kinds.map((k) => `<span class="chip">${escaped(k)}</span>`).join("")}</p>`
     + `<table><thead><tr><th>cost</th><th>what, and its origin</th><th class="n">time</th></tr></thead><tbody>${lines.join("")}</tbody></table>`;
 }
 

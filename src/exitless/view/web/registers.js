@@ -35,7 +35,7 @@ function bitList(found, value) {
   if (value === null) return "unknown";
   const [set, unknown] = found.values[value];
   const names = set.slice().reverse().map((v) => hex(v)).join(" ");
-  if (unknown.length) return names ? `${names}, rest unknown` : "unknown";
+  if (unknown.length) return names ? `${names}, rest ?` : "unknown";
   return names || "empty";
 }
 
@@ -49,12 +49,12 @@ function registersSection() {
     const why = vcpu >= 0 && (r.owns || [])[vcpu] === DOM0
       ? `${vcpuName(r, vcpu)} is a PV guest: it has no virtual APIC, only event channels.`
       : "No row of this record moves a vector through a virtual APIC here; its registers are unknown.";
-    return `<section class="regs"><div class="top"><h2>Registers${where}</h2>${step}</div><p class="quiet">${escaped(why)}</p></section>`;
+    return `<section class="regs"><div class="top"><h2>Registers${where}</h2>${step}</div>${portsText(r, vcpu)}<p class="quiet">${escaped(why)}</p></section>`;
   }
   const { before, after } = registersAt(found, state.cursor);
   const names = found.virtual ? ["PIR", "VIRR", "VISR"] : ["PIR", "IRR", "ISR"];
   const grids = [0, 1, 2].map((f) => {
-    if (f === 0 && !found.posted) return `<figure class="none"><figcaption><b>PIR</b></figcaption><p>– no posted-interrupt descriptor under this mechanism</p></figure>`;
+    if (f === 0 && !found.posted) return `<figure class="none"><figcaption><b>PIR</b></figcaption><p>${r.origin === "simulated" ? "– no posted-interrupt descriptor under this mechanism" : "? not in this record"}</p></figure>`;
     return `<figure><figcaption><b>${names[f]}</b> <span class="mono">${bitList(found, after[f])}</span></figcaption>${gridSvg(found, f, before[f], after[f], f === 0)}</figure>`;
   });
   const field = (f, show, name = FIELDS[f]) => {
@@ -66,10 +66,21 @@ function registersSection() {
   const cells = found.virtual
     ? field(3, hex) + field(4, hex) + (found.posted ? field(5, String) : none("ON", "no descriptor under this mechanism"))
     : none("RVI", "the hypervisor keeps this APIC in memory") + none("SVI", "the hypervisor keeps this APIC in memory") + none("ON", "no descriptor under this mechanism");
-  const unknown = found.virtual ? "VTPR, VPPR, the EOI-exit bitmap and SN are not in the rows." : `${escaped(r.host)} keeps this local APIC in its own memory; the task priority is not in the rows.`;
+  const unknown = found.virtual ? "VTPR, VPPR, the EOI-exit bitmap and SN are not in the rows." : `${r.host === "Xen" ? "Xen" : "The host"} keeps this local APIC in its own memory; the task priority is not in the rows.`;
   return `<section class="regs"><div class="top"><h2>Registers${where}</h2>${step}</div><div class="grids">${grids.join("")}</div>`
     + `<p class="key"><span>row: priority class, column: low nibble</span><span class="signs">${keySign("set")}set now ${keySign("cleared")}cleared now</span></p>`
-    + `<div class="fields">${cells}</div><p class="quiet">${unknown}</p></section>`;
+    + `<div class="fields">${cells}</div>${portsText(r, vcpu)}<p class="quiet">${unknown}</p></section>`;
+}
+
+// Event channels of a vCPU whose pending bit is set at the cursor; empty text where the record has no ports of it.
+function portsText(r, vcpu) {
+  const own = Object.keys(r.ports).filter((key) => key.startsWith(`${vcpu}:`));
+  if (!own.length) return "";
+  const set = own.filter((key) => {
+    const flat = r.ports[key], i = firstAt(flat, 3, state.cursor + 0.5);
+    return i < flat.length && flat[i] <= state.cursor && state.cursor < flat[i + 1];
+  });
+  return `<p class="ports"><span class="quiet">Ports pending</span> <span class="mono">${set.map((key) => key.split(":")[1]).join(", ") || "none"}</span></p>`;
 }
 
 function keySign(kind) {

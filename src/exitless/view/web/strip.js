@@ -15,7 +15,7 @@ function drawLegend() {
   if (owners.has(IDLE * 2)) parts.push(`<span>${box('<path d="M0 11h14" stroke="var(--third)" stroke-width="1.2" stroke-dasharray="2 2"/>')}idle</span>`);
   const reasons = Object.values(r.reasons).filter((x) => x[2] > 0);
   if (reasons.length) parts.push("<i></i>");
-  for (const [name, sign] of reasons.sort((a, b) => a[1] - b[1])) parts.push(`<span>${glyphSvg(sign)}${escaped(name)}</span>`);
+  for (const [name, sign] of reasons.sort((a, b) => a[1] - b[1])) parts.push(`<span>${glyphSvg(sign)}${escaped(name.replace("INTERRUPT", "INT"))}</span>`);
   if (phases.size) parts.push("<i></i>");
   const posted = Object.values(r.registers).some((x) => x.posted);
   const virtual = Object.values(r.registers).some((x) => x.virtual);
