@@ -1,6 +1,7 @@
 """One page that holds everything it shows: several mechanisms' records of the same time, drawn by its own script."""
 
 import json
+import re
 from importlib import resources
 from typing import Any
 
@@ -40,12 +41,10 @@ def page(
     }
     names = [r.header.mechanism for r in records if r.header.mechanism]
     title = " · ".join([records[0].header.scenario or records[0].header.title or "record", *names[:3], "Exitless"])
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
-    out = asset("page.html")
-    parts = {"title": title, "css": asset("page.css"), "script": "\n".join(asset(name) for name in SCRIPTS)}
-    for key, value in parts.items():
-        out = out.replace("{{" + key + "}}", _escaped(value) if key == "title" else value)
-    return out.replace("{{data}}", text)
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    scripts = "\n".join(asset(name) for name in SCRIPTS)
+    parts = {"title": _escaped(title), "css": asset("page.css"), "data": text, "script": scripts}
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset("page.html"))
 
 
 def _escaped(text: str) -> str:
