@@ -231,7 +231,8 @@ def test_regions_stand_still_and_nothing_is_wider_than_the_window(shown: Page, s
 def test_hover_says_one_line(shown: Page) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
 
-    at = shown.ask("(() => { const n = rec().lanes.findIndex((l) => l.label === 'pCPU1'); const b = barOf(view.places.lanes[n], 'pcpu');"
+    at = shown.ask("(() => { const n = rec().lanes.findIndex((l) => l.label === 'pCPU1');"
+        " const b = barOf(view.places.lanes[n], 'pcpu');"
                    " const box = document.getElementById('plot').getBoundingClientRect();"
                    " return [box.x + xOf(3200000), box.y + b.y + b.h / 2]; })()")  # fmt: skip
     actions = ActionChains(shown.driver)

@@ -1,4 +1,4 @@
-"""The stylesheet's colours: readable as text, visible as graphics, and exit reasons distinct to colour-blind eyes too."""
+"""The stylesheet's colours: readable as text, visible as graphics, exit reasons distinct to colour-blind eyes."""
 
 import itertools
 import re

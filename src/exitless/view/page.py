@@ -18,8 +18,8 @@ from exitless.vocab.table import BY_KIND
 ROWS = 60_000
 JOURNEYS = 1_500
 SCRIPTS = (
-    "model.js", "draw.js", "axis.js", "lanes.js", "marks.js", "over.js", "strip.js", "registers.js", "panel.js", "find.js",
-    "input.js", "page.js",
+    "model.js", "draw.js", "axis.js", "lanes.js", "marks.js", "over.js", "strip.js", "registers.js", "panel.js",
+    "find.js", "input.js", "page.js",
 )  # fmt: skip
 
 
@@ -101,7 +101,8 @@ def _record(s: Scene, record: Record) -> dict[str, Any]:
         "name": h.mechanism or h.title or "record", "scenario": h.scenario, "title": h.title, "origin": h.origin,
         "seed": h.seed, "length": h.length_ps, "clock": h.clock_hz, "low": low, "span": high - low,
         "rows": len(s.events), "total": s.rows_total, "missing": s.missing(), "host": host_name(h),
-        "vcpus": h.vcpus, "sources": h.sources, "hostVectors": h.source_host_vector, "owns": h.owners, "lanes": [list(lane) for lane in s.lanes],
+        "vcpus": h.vcpus, "sources": h.sources, "hostVectors": h.source_host_vector,
+        "owns": h.owners, "lanes": [list(lane) for lane in s.lanes],
         "owners": {p: _flat(x, low, high) for p, x in spans.owners.items()},
         "states": {v: _flat(x, low, high) for v, x in spans.states.items()},
         "exits": _flat(spans.exits, low, high),
@@ -113,7 +114,10 @@ def _record(s: Scene, record: Record) -> dict[str, Any]:
             x for e in s.events if e.kind == Kind.SOURCE_ASSERT
             for x in (e.time_ps - low, e.a, e.b, int((e.a, e.b) in merged))
         ],
-        "routes": [x for e in s.events if e.kind == Kind.MSI_ROUTE for x in (e.time_ps - low, e.a, e.b, e.pcpu, e.vcpu)],
+        "routes": [
+            x for e in s.events if e.kind == Kind.MSI_ROUTE
+            for x in (e.time_ps - low, e.a, e.b, e.pcpu, e.vcpu)
+        ],
         "reasons": {r: [reason_name(h, r), reason_class(r), total.get(r, 0)] for r in sorted(reasons)},
         "costs": [[n, o] for n, o in zip(h.costs, h.cost_origins, strict=False)],
         "journeys": [_journey(s, j, texts, shapes, low) for j in found], "texts": texts.all, "shapes": shapes.all,
@@ -193,8 +197,8 @@ def _journey(s: Scene, j: Journey, texts: _Once, shapes: _Once, low: int) -> lis
     pcpus = sorted({step.pcpu for step in j.steps if step.pcpu >= 0})
     return [
         j.source, j.serial, j.vcpu, j.vector, handled, int(j.merged), [t - low for t in j.exits],
-        [t - low for t in j.touching], texts(headline(s.header, j)), pcpus, [x for c in shown for x in _card(s, j, c, texts, shapes)],
-        j.latency, j.start - low,
+        [t - low for t in j.touching], texts(headline(s.header, j)), pcpus,
+        [x for c in shown for x in _card(s, j, c, texts, shapes)], j.latency, j.start - low,
     ]  # fmt: skip
 
 

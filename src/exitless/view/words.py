@@ -81,7 +81,7 @@ def owner_name(header: Header, owner: int) -> str:
 
 
 def is_direct(header: Header, vcpu: int, vector: int) -> bool:
-    """Tell whether a vector is the host's and the guest's at once: a device that a guest takes without a virtual APIC."""
+    """Tell whether a vector is the host's and the guest's at once: a guest takes it without a virtual APIC."""
     return any(
         (guest, host, to) == (vector, vector, vcpu)
         for guest, host, to in zip(header.source_vector, header.source_host_vector, header.source_vcpu, strict=False)

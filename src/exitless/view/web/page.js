@@ -48,7 +48,6 @@ function drawTabs() {
     b.setAttribute("aria-selected", n === state.rec);
     b.tabIndex = 0;
   });
-  document.title = document.title;
 }
 
 function drawLabels() {
@@ -198,6 +197,7 @@ function readHash() {
     state.cursor = j.cards[state.sel.step].time;
   }
   if (asked.has("at")) state.cursor = Number(asked.get("at")) - LOW;
+  else if (!j && asked.has("from")) state.cursor = snapped(Number(asked.get("from")) - LOW + Number(asked.get("for") || 0) / 2);
   if (asked.has("from") && asked.has("for")) setView(Number(asked.get("from")) - LOW, Number(asked.get("from")) - LOW + Number(asked.get("for")));
   else { state.t0 = -1; state.t1 = 0; fit(true); if (goal) { [state.t0, state.t1] = goal.to; goal = null; } }
   chosenTheme = asked.get("theme") || "";
