@@ -185,6 +185,35 @@ def test_search_finds_vectors_sources_and_reasons(shown: Page) -> None:
     assert "Nothing in this window" in shown.text("#say")
 
 
+def test_a_bit_is_followed_through_its_changes(shown: Page) -> None:
+    """VIRR[0x80] is set at 1.8 and 9.8 µs and cleared at each delivery."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    shown.press(",", ",")
+    at = shown.ask(
+        "(() => { const g = document.querySelector('.grid[data-field=\\'1\\']'); const b = g.getBoundingClientRect();"
+        " const s = b.width / g.viewBox.baseVal.width; return [b.x + 5 * s, b.y + (2 + 7 * 8 + 3) * s]; })()"
+    )
+    actions = ActionChains(shown.driver)
+    actions.w3c_actions.pointer_action.move_to_location(int(at[0]), int(at[1])).click()
+    actions.perform()
+    shown.settle()
+    assert shown.ask("state.bit") == {"field": 1, "vector": 0x80}
+    shown.driver.execute_script("state.cursor = 0")
+    times = []
+    for _ in range(4):
+        times.append(shown.press(")").ask("state.cursor / 1000"))
+    assert times == [1800, 2000, 9800, 10000]
+    assert shown.press("(").ask("state.cursor / 1000") == 9800
+
+
+def test_a_selection_out_of_view_says_where_it_is(shown: Page) -> None:
+    shown.open("m=vtd-posted&pick=0.1562.1&from=8000000&for=2000000")
+    assert "nic interrupt #1562 is at 1.200" in shown.ask("document.getElementById('over').textContent")
+    shown.press("f")
+    assert "press F" not in shown.ask("document.getElementById('over').textContent")
+
+
 def test_keys_dialog_and_theme(shown: Page) -> None:
     shown.press("?")
     assert shown.ask("document.getElementById('keys').open") and "previous, next exit" in shown.text("#keys")

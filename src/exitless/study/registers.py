@@ -7,7 +7,7 @@ bits unknown, and rows make them known: a delivery with an empty RVI proves ever
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from exitless.record.block import Event, Record
+from exitless.record.block import Event, Header, Record
 from exitless.vocab.kinds import Kind
 
 ALL: Final = 2**256 - 1
@@ -45,8 +45,12 @@ class Registers:
 
 _POSTED: Final = (Kind.PID_POST, Kind.PID_PROCESS, Kind.PIR_SYNC)
 _TOLD: Final = frozenset(
-    (*_POSTED, Kind.IRQ_REQUEST, Kind.IRQ_INJECT, Kind.IRQ_DELIVER, Kind.IRQ_EOI, Kind.RVI_WRITE),
-)
+    (
+        *_POSTED, Kind.IRQ_REQUEST, Kind.IRQ_INJECT, Kind.IRQ_WINDOW, Kind.IRQ_DELIVER, Kind.IRQ_EOI, Kind.RVI_WRITE,
+        Kind.TIMER_FIRE,
+    )
+)  # fmt: skip
+LAPIC: Final = 2
 
 
 def registers(record: Record, first_ps: int, last_ps: int) -> dict[int, Registers]:
@@ -63,7 +67,7 @@ def registers(record: Record, first_ps: int, last_ps: int) -> dict[int, Register
         virtual = bool(seen & {*_POSTED, Kind.RVI_WRITE})
         told = Kind.IRQ_REQUEST in seen and (simulated or Kind.IRQ_INJECT in seen)
         if vcpu >= 0 and (virtual or told):
-            replay = _Replay(known, virtual)
+            replay = _Replay(known, virtual, record.header)
             for e in events:
                 if e.vcpu == vcpu:
                     replay.take(e)
@@ -84,8 +88,9 @@ def _folded(changes: list[Change], first_ps: int) -> list[Change]:
 class _Replay:
     """The registers of one vCPU, row after row."""
 
-    def __init__(self, known: int, virtual: bool) -> None:
+    def __init__(self, known: int, virtual: bool, header: Header) -> None:
         self.virtual = virtual
+        self.header = header
         self.bits = [0, 0, 0]
         self.known = [known, known, known]
         start = 0 if known else UNKNOWN
@@ -145,15 +150,42 @@ class _Replay:
             self.bit(Field.REQUEST, e.a, 1)
         elif e.kind == Kind.RVI_WRITE:
             self.number(Field.RVI, e.b)
-        elif e.kind == Kind.IRQ_DELIVER:
+            if e.b > 0:
+                self.bit(Field.REQUEST, e.b, 1)
+        elif e.kind == Kind.TIMER_FIRE:
+            self.forget(e.a)
+        elif e.kind == Kind.IRQ_WINDOW and e.b == LAPIC:
+            self.bit(Field.REQUEST, e.a, 1)
+        else:
+            self.service(e)
+
+    def service(self, e: Event) -> None:
+        """Take a row with which a vector comes into service or ends."""
+        direct = any(
+            (to, host, guest) == (e.vcpu, e.a, e.a)
+            for to, host, guest in zip(
+                self.header.source_vcpu, self.header.source_host_vector, self.header.source_vector, strict=False
+            )
+        )
+        if direct:
+            return
+        if e.kind == Kind.IRQ_DELIVER:
             self.deliver(e.a, e.b)
         elif e.kind == Kind.IRQ_INJECT:
-            own = e.b == 2 or (self.known[Field.REQUEST] & self.bits[Field.REQUEST]) >> e.a & 1
+            own = e.b == LAPIC or (self.known[Field.REQUEST] & self.bits[Field.REQUEST]) >> e.a & 1
             if not self.virtual and own:
                 self.bit(Field.REQUEST, e.a, 0)
                 self.serve(e.a)
         elif e.kind == Kind.IRQ_EOI:
             self.end(e.a)
+
+    def forget(self, source: int) -> None:
+        """A timer has fired: its vector is requested at some moment before the next entry that no row tells."""
+        vector = self.header.source_vector[source] if 0 <= source < len(self.header.source_vector) else -1
+        if vector > 0:
+            for field in (Field.PIR, Field.REQUEST):
+                if not self.bits[field] >> vector & 1:
+                    self.put(field, self.bits[field], self.known[field] & ~(2**vector))
 
     def move(self) -> None:
         """PIR moves into the request bits, ON is cleared."""
@@ -163,8 +195,8 @@ class _Replay:
         self.number(Field.ON, 0)
 
     def deliver(self, vector: int, after: int) -> None:
-        """The processor has delivered a vector; one that was not requested came past the virtual APIC."""
-        if not self.virtual or self.is_clear(Field.REQUEST, vector):
+        """The processor has delivered a vector of the virtual APIC."""
+        if not self.virtual:
             return
         self.bit(Field.REQUEST, vector, 0)
         self.highest(Field.REQUEST, after)

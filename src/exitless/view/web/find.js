@@ -20,7 +20,7 @@ function hitAt(x, y) {
     const i = nearest(r.routes, 5, time, near, () => true);
     if (i < 0) return null;
     const v = r.routes[i + 2];
-    return { text: `IRTE ${r.routes[i + 1]} ${v < 0 ? "posts to a descriptor" : `remaps to host vector ${hex(v)}`} · VT-d, 5.1`, ...journeyNear(r, n, r.routes[i], near) };
+    return { text: `IRTE ${r.routes[i + 1]} ${v < 0 ? "posts to a descriptor" : `remaps to host vector ${hex(v)}`} · VT-d, interrupt remapping`, ...journeyNear(r, n, r.routes[i], near) };
   }
   const [flat, stride] = flatOf(r, lane);
   for (let i = firstAt(flat, stride, time); i < flat.length && flat[i] <= time + near; i += stride) {

@@ -8,9 +8,17 @@ function drawOver() {
   let out = "";
   if (x >= -1 && x <= view.width + 1) out += `<path class="line" d="M${x.toFixed(1)} 0V${view.places.height}"/>`;
   const j = selected();
-  if (j) out += touchLines(j) + way(j);
+  if (j) out += touchLines(j) + way(j) + elsewhere(j);
   out += measureMark();
   svg.innerHTML = out;
+}
+
+// Where the selection is when it is not in view.
+function elsewhere(j) {
+  if (j.end >= state.t0 && j.start <= state.t1) return "";
+  const before = j.end < state.t0, lane = view.places.lanes[Math.max(0, j.cards[0].lane)];
+  const text = `${before ? "← " : ""}${escaped(j.headline)} is at ${full(j.start)}: press F${before ? "" : " →"}`;
+  return `<text class="says" x="${before ? 8 : view.width - 8}" y="${lane.y + lane.h / 2 + 4}" text-anchor="${before ? "start" : "end"}">${text}</text>`;
 }
 
 function way(j) {

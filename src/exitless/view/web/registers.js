@@ -35,6 +35,7 @@ function bitList(found, value) {
   if (value === null) return "unknown";
   const [set, unknown] = found.values[value];
   const names = set.slice().reverse().map((v) => hex(v)).join(" ");
+  if (unknown.length === 2 && unknown[0] === unknown[1]) return `${names ? `${names}, ` : ""}${hex(unknown[0])} ?`;
   if (unknown.length) return names ? `${names}, rest ?` : "unknown";
   return names || "empty";
 }

@@ -71,7 +71,8 @@ function stripSvg(j, width) {
     out += `<rect x="${x(a).toFixed(1)}" y="17" width="${Math.max(0.5, w - 1).toFixed(1)}" height="10" fill="${fill}"/>`;
     const ns = group(String(nsBetween(j.start, a, b)));
     const label = handler && w > ns.length * 6.6 + 60 ? `handler ${ns}` : ns;
-    if (w > label.length * 6.8 + 4) out += `<text x="${(x(a) + w / 2).toFixed(1)}" y="11" text-anchor="middle">${label}</text>`;
+    const long = label.length * 6.8 + 4, middle = Math.min(x(a) + w / 2, width - 22 - long / 2);
+    if (w > long && middle - long / 2 >= x(a)) out += `<text x="${middle.toFixed(1)}" y="11" text-anchor="middle">${label}</text>`;
   }
   for (const e of exits) {
     const a = Math.max(0, x(e.start)), b = Math.min(width, x(e.end));
