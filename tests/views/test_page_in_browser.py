@@ -257,6 +257,24 @@ def test_regions_stand_still_and_nothing_is_wider_than_the_window(shown: Page, s
         assert shown.boxes() == before
 
 
+@pytest.mark.parametrize("size", [(1400, 900), (1024, 800), (800, 1316)])
+def test_nine_mechanisms_fit(browser: Any, tmp_path: Path, size: tuple[int, int]) -> None:
+    """Their tabs scroll in their own box, the chosen one is in sight, and the panel is not wider than its place."""
+    records = []
+    for name in ("emulated", "apic-registers", "pvhvm", "apicv", "posted", "vtd-posted", "direct", "direct-negotiated",
+                 "direct-shuffled"):  # fmt: skip
+        records.append(sample.posted())
+        records[-1].header.mechanism = name
+    path = tmp_path / "nine.html"
+    path.write_text(page(records, source="nic", nth=1562), "utf-8")
+    shown = Page(browser, path).open("m=direct-shuffled", size)
+    fits = "(e) => e.scrollWidth <= e.clientWidth + 1"
+    assert shown.ask(f"[document.documentElement, ...document.querySelectorAll('.bar, #panel')].every({fits})")
+    right = "document.querySelector('#tabs [aria-selected=true]').getBoundingClientRect().right"
+    assert shown.ask(f"{right} <= document.getElementById('tabs').getBoundingClientRect().right + 1")
+    assert shown.ask("document.getElementById('theme').getBoundingClientRect().right <= innerWidth")
+
+
 def test_hover_says_one_line(shown: Page) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
 

@@ -71,6 +71,14 @@ def test_a_vector_of_the_host_and_the_guest_comes_past_the_virtual_apic() -> Non
     assert {c.value for c in replay(*rows, origin="simulated")} == {0}
 
 
+def test_the_same_vector_is_in_the_emulated_apic_while_it_is_injected() -> None:
+    """A vCPU that did not run gets its device's vector by injection, and its EOI exits."""
+    rows = [(0, Kind.IRQ_REQUEST, 0x90, 0), (2, Kind.IRQ_INJECT, 0x90, 2), (3, Kind.IRQ_EOI, 0x90, 1)]
+    assert last(replay(*rows[:1], rows[1], origin="simulated"), Field.SERVICE) == (2**0x90, ALL)
+    for field in (Field.REQUEST, Field.SERVICE):
+        assert last(replay(*rows, origin="simulated"), field) == (0, ALL)
+
+
 def test_a_fired_timers_request_is_unknown_until_a_row_shows_it() -> None:
     """No row tells when its vector enters VIRR: after the deadline the bit may be 0 or 1."""
     fired = ((0, Kind.RVI_WRITE, 0, 0), (2, Kind.TIMER_FIRE, 0, 0))

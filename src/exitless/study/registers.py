@@ -167,7 +167,7 @@ class _Replay:
                 self.header.source_vcpu, self.header.source_host_vector, self.header.source_vector, strict=False
             )
         )
-        if direct:
+        if direct and (e.kind == Kind.IRQ_DELIVER or (e.kind == Kind.IRQ_EOI and not e.b)):
             return
         if e.kind == Kind.IRQ_DELIVER:
             self.deliver(e.a, e.b)

@@ -46,7 +46,10 @@ function drawPicture() {
 function drawTabs() {
   document.querySelectorAll("#tabs button").forEach((b, n) => {
     b.setAttribute("aria-selected", n === state.rec);
-    b.tabIndex = 0;
+    const box = b.parentNode;
+    if (n === state.rec && (b.offsetLeft - box.offsetLeft < box.scrollLeft || b.offsetLeft - box.offsetLeft + b.offsetWidth > box.scrollLeft + box.clientWidth)) {
+      box.scrollLeft = b.offsetLeft - box.offsetLeft - 20;
+    }
   });
 }
 

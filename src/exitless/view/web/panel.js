@@ -91,5 +91,5 @@ function elsewhereSection() {
     const body = j ? wayText(r, j) : '<span class="quiet">not in this window</span>';
     return `<tr class="go${n === state.rec ? " here" : ""}"><td><button type="button" class="link" data-rec="${n}">${escaped(r.name)}</button></td><td>${body}</td><td class="n">${wait}</td></tr>`;
   });
-  return `<section class="elsewhere wide"><h2>The same arrival elsewhere</h2><table><thead><tr><th>mechanism</th><th>exits on its own path</th><th class="n">to its handler</th></tr></thead><tbody>${lines.join("")}</tbody></table></section>`;
+  return `<section class="elsewhere wide"><h2>The same arrival elsewhere</h2><table><thead><tr><th>mechanism</th><th>exits on its own path</th><th class="n">to handler</th></tr></thead><tbody>${lines.join("")}</tbody></table></section>`;
 }

@@ -68,7 +68,7 @@ function registersSection() {
     ? field(3, hex) + field(4, hex) + (found.posted ? field(5, String) : none("ON", "no descriptor under this mechanism"))
     : none("RVI", "the hypervisor keeps this APIC in memory") + none("SVI", "the hypervisor keeps this APIC in memory") + none("ON", "no descriptor under this mechanism");
   const j = selected(), direct = j && r.hostVectors[j.source] === j.vector;
-  const unknown = found.virtual ? "VTPR, VPPR, the EOI-exit bitmap and SN are not in the rows." : `${r.host === "Xen" ? "Xen" : "The host"} keeps this local APIC in its own memory; the task priority is not in the rows.${direct ? " The selected vector is delivered directly and never enters it." : ""}`;
+  const unknown = found.virtual ? "VTPR, VPPR, the EOI-exit bitmap and SN are not in the rows." : `${r.host === "Xen" ? "Xen" : "The host"} keeps this local APIC in its own memory; the task priority is not in the rows.${direct ? " While the guest runs, the selected vector is delivered directly and goes past it." : ""}`;
   return `<section class="regs"><div class="top"><h2>Registers${where}</h2>${step}</div><div class="grids">${grids.join("")}</div>`
     + `<p class="key"><span>row: class, column: low nibble</span><span class="signs">${keySign("set")}set now ${keySign("cleared")}cleared now</span></p>`
     + `<div class="fields">${cells}</div>${portsText(r, vcpu)}<p class="quiet">${unknown}</p></section>`;
