@@ -109,6 +109,16 @@ def test_a_recording_says_what_it_does_not_hold() -> None:
     assert [0x41] in [value[0] for value in service] and service[-1][1] == [0, 0x3F]
 
 
+def test_the_other_vendors_exits_have_the_signs_of_their_names() -> None:
+    """Reason 1 is a read of CR1 under SVM, and no external interrupt."""
+    record = sample.recording()
+    record.header.exits = {1: "CR1_read", int(Exit.APIC_WRITE): "vintr", int(Exit.HLT): "hlt"}
+    (held,) = data_of(page([record]))["records"]
+    assert {name: sign for name, sign, _ in held["reasons"].values()} == {"CR1_read": 6, "vintr": 1, "hlt": 3}
+    (held,) = data_of(page([sample.recording()]))["records"]
+    assert [sign for _, sign, _ in held["reasons"].values()] == [0, 3, 5]
+
+
 def test_titles_cannot_end_an_element() -> None:
     record = sample.posted()
     record.header.title = 'a</script><b> & "b" <!-- {{css}}'

@@ -42,7 +42,9 @@ function hitPcpu(r, lane, time, near) {
   const n = lowerBound(list, time - near, (x) => x.end);
   for (let k = n; k < list.length && list[k].start <= time + near; k++) {
     const x = list[k];
-    return { text: `${reasonOf(r, x.reason)[0]}${x.reason === 1 ? ` ${exitText(r, x)}` : ""}, ${lasting(x.end - x.start)} on ${lane.label} · SDM vol. 3, app. C`, exit: x };
+    const [name] = reasonOf(r, x.reason), vmx = /^[A-Z_]+$/.test(name);
+    const what = name === "EXTERNAL_INTERRUPT" ? ` ${exitText(r, x)}` : "";
+    return { text: `${name}${what}, ${lasting(x.end - x.start)} on ${lane.label}${vmx ? " · SDM vol. 3, app. C" : ""}`, exit: x };
   }
   const flat = r.owners[lane.number] || [];
   const i = firstAt(flat, 5, time + 0.5);
@@ -89,7 +91,7 @@ function searchFor(text, direction) {
   }
   for (let i = 0; i < r.exits.length; i += 7) {
     const x = exitAt(r, i), name = reasonOf(r, x.reason)[0].toLowerCase();
-    if (name.replaceAll("_", " ").includes(query.replaceAll("_", " ")) || (number >= 0 && x.argument === number && x.reason === 1)) {
+    if (name.replaceAll("_", " ").includes(query.replaceAll("_", " ")) || (number >= 0 && x.argument === number && name === "external_interrupt")) {
       found.push({ time: x.start, exit: x });
     }
   }

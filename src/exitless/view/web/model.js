@@ -157,7 +157,7 @@ function lasting(ps) {
 }
 
 function brief(ps) {
-  for (const [unit, name] of [[1e9, "ms"], [1e6, "µs"], [1e3, "ns"]]) {
+  for (const [unit, name] of [[1e12, "s"], [1e9, "ms"], [1e6, "µs"], [1e3, "ns"]]) {
     if (ps >= unit) return `${(ps / unit).toPrecision(3).replace(/e.*/, "")}${NB}${name}`.replace(/\.?0+(?=\u00a0)/, (z) => (z.startsWith(".") ? "" : z));
   }
   return `${ps}${NB}ps`;
