@@ -1,20 +1,27 @@
 """One page that holds everything it shows: several mechanisms' records of the same time, drawn by its own script."""
 
 import json
+import re
 from importlib import resources
 from typing import Any
 
 from exitless.record.block import Record
 from exitless.study.journeys import Journey, choose, of_source, of_vectors
+from exitless.study.registers import ALL, Field, registers
 from exitless.study.spans import rows
 from exitless.view.scene import Scene, part, place_of, scene, sources_of
 from exitless.view.timeline import reason_class
 from exitless.view.words import CITES, Card, cards, headline, host_name, reason_name
+from exitless.vocab.exits import VMX_NAMES
 from exitless.vocab.kinds import Kind
 from exitless.vocab.table import BY_KIND
 
 ROWS = 60_000
 JOURNEYS = 1_500
+SCRIPTS = (
+    "model.js", "draw.js", "axis.js", "lanes.js", "marks.js", "over.js", "strip.js", "registers.js", "panel.js",
+    "find.js", "input.js", "page.js",
+)  # fmt: skip
 
 
 def asset(name: str) -> str:
@@ -35,12 +42,10 @@ def page(
     }
     names = [r.header.mechanism for r in records if r.header.mechanism]
     title = " · ".join([records[0].header.scenario or records[0].header.title or "record", *names[:3], "Exitless"])
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
-    out = asset("page.html")
-    parts = {"title": title, "css": asset("page.css"), "draw": asset("draw.js"), "script": asset("page.js")}
-    for key, value in parts.items():
-        out = out.replace("{{" + key + "}}", _escaped(value) if key == "title" else value)
-    return out.replace("{{data}}", text)
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    scripts = "\n".join(asset(name) for name in SCRIPTS)
+    parts = {"title": _escaped(title), "css": asset("page.css"), "data": text, "script": scripts}
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset("page.html"))
 
 
 def _escaped(text: str) -> str:
@@ -64,25 +69,26 @@ def _window(
     return low, high
 
 
-class _Texts:
-    """Each text once, by number."""
+class _Once:
+    """Each text or list once, by number."""
 
     def __init__(self) -> None:
-        self.all: list[str] = []
+        self.all: list[Any] = []
         self.place: dict[str, int] = {}
 
-    def __call__(self, text: str) -> int:
-        if text not in self.place:
-            self.place[text] = len(self.all)
-            self.all.append(text)
-        return self.place[text]
+    def __call__(self, value: Any) -> int:
+        key = json.dumps(value)
+        if key not in self.place:
+            self.place[key] = len(self.all)
+            self.all.append(value)
+        return self.place[key]
 
 
 def _record(s: Scene, record: Record) -> dict[str, Any]:
     """Return one record's part of the page's data; times are ps after the window's begin."""
     h, low, high = s.header, s.first_ps, s.last_ps
     spans = s.spans
-    texts = _Texts()
+    texts, shapes = _Once(), _Once()
     found = _journeys(s, record)
     chosen = s.journey
     merged = {(e.a, e.b) for e in s.events if e.kind == Kind.SOURCE_MERGE}
@@ -96,7 +102,8 @@ def _record(s: Scene, record: Record) -> dict[str, Any]:
         "name": h.mechanism or h.title or "record", "scenario": h.scenario, "title": h.title, "origin": h.origin,
         "seed": h.seed, "length": h.length_ps, "clock": h.clock_hz, "low": low, "span": high - low,
         "rows": len(s.events), "total": s.rows_total, "missing": s.missing(), "host": host_name(h),
-        "vcpus": h.vcpus, "sources": h.sources, "lanes": [list(lane) for lane in s.lanes],
+        "vcpus": h.vcpus, "sources": h.sources, "hostVectors": h.source_host_vector,
+        "owns": h.owners, "lanes": [list(lane) for lane in s.lanes],
         "owners": {p: _flat(x, low, high) for p, x in spans.owners.items()},
         "states": {v: _flat(x, low, high) for v, x in spans.states.items()},
         "exits": _flat(spans.exits, low, high),
@@ -109,13 +116,51 @@ def _record(s: Scene, record: Record) -> dict[str, Any]:
             for x in (e.time_ps - low, e.a, e.b, int((e.a, e.b) in merged))
         ],
         "routes": [
-            x for e in s.events if e.kind == Kind.MSI_ROUTE for x in (e.time_ps - low, e.a, e.b, e.pcpu, e.vcpu)
+            x for e in s.events if e.kind == Kind.MSI_ROUTE
+            for x in (e.time_ps - low, e.a, e.b, e.pcpu, e.vcpu)
         ],
-        "reasons": {r: [reason_name(h, r), reason_class(r), total.get(r, 0)] for r in sorted(reasons)},
+        "reasons": {r: [reason_name(h, r), _sign(reason_name(h, r), r), total.get(r, 0)] for r in sorted(reasons)},
         "costs": [[n, o] for n, o in zip(h.costs, h.cost_origins, strict=False)],
-        "journeys": [_journey(s, j, texts, low) for j in found], "texts": texts.all,
+        "journeys": [_journey(s, j, texts, shapes, low) for j in found], "texts": texts.all, "shapes": shapes.all,
+        "registers": _registers(record, low, high),
         "chosen": next((n for n, j in enumerate(found) if _same(j, chosen)), -1),
     }  # fmt: skip
+
+
+def _registers(record: Record, low: int, high: int) -> dict[int, Any]:
+    """Return every vCPU's registers: changes of three numbers, a set of bits by its number among ``values``."""
+    out: dict[int, Any] = {}
+    for vcpu, found in registers(record, low, high).items():
+        values: list[Any] = []
+        places: dict[tuple[int, int], int] = {}
+        changes: list[int] = []
+        for c in found.changes:
+            value = c.value
+            if c.field <= Field.SERVICE:
+                key = (c.value, c.known)
+                if key not in places:
+                    places[key] = len(values)
+                    values.append([[n for n in range(256) if c.value >> n & 1], _runs(ALL & ~c.known)])
+                value = places[key]
+            changes += [max(c.time, low) - low, c.field, value]
+        out[vcpu] = {"virtual": found.virtual, "posted": found.posted, "values": values, "changes": changes}
+    return out
+
+
+def _runs(bits: int) -> list[int]:
+    """Return the first and last bit of every run of ones."""
+    edges = bits ^ bits * 2
+    return [n - (place & 1) for place, n in enumerate(n for n in range(257) if edges >> n & 1)]
+
+
+_SIGNS = {"interrupt": 0, "intr": 0, "vintr": 1, "vmmcall": 2, "hlt": 3, "msr": 5}
+
+
+def _sign(name: str, reason: int) -> int:
+    """Return an exit reason's sign; the other vendor's numbers mean other things, so there its name decides."""
+    if VMX_NAMES.get(reason) == name:
+        return reason_class(reason)
+    return _SIGNS.get(name.lower(), 6)
 
 
 def _same(journey: Journey, other: Journey | None) -> bool:
@@ -153,7 +198,7 @@ def _journeys(s: Scene, record: Record) -> list[Journey]:
     return [j for j in found if j.start >= s.first_ps]
 
 
-def _journey(s: Scene, j: Journey, texts: _Texts, low: int) -> list[Any]:
+def _journey(s: Scene, j: Journey, texts: _Once, shapes: _Once, low: int) -> list[Any]:
     """Return one interrupt: who, which cards, and where its exits are."""
     shown = cards(s.header, j)
     handled = -1
@@ -163,19 +208,22 @@ def _journey(s: Scene, j: Journey, texts: _Texts, low: int) -> list[Any]:
     pcpus = sorted({step.pcpu for step in j.steps if step.pcpu >= 0})
     return [
         j.source, j.serial, j.vcpu, j.vector, handled, int(j.merged), [t - low for t in j.exits],
-        [t - low for t in j.touching], texts(headline(s.header, j)), pcpus, [_card(s, c, texts, low) for c in shown],
-        j.latency,
+        [t - low for t in j.touching], texts(headline(s.header, j)), pcpus,
+        [x for c in shown for x in _card(s, j, c, texts, shapes)], j.latency, j.start - low,
     ]  # fmt: skip
 
 
-def _card(s: Scene, card: Card, texts: _Texts, low: int) -> list[Any]:
-    """Return one step: time, lane, texts, charges, rows."""
+def _card(s: Scene, j: Journey, card: Card, texts: _Once, shapes: _Once) -> list[int]:
+    """Return one step: time after the first, and by number what many interrupts share: lane, texts, rows; charges.
+
+    A device row's serial is that of its interrupt, so it is left out and rows are alike.
+    """
     w = card.words
     charges = [[s.header.costs.index(c.name), c.ps] for row in card.rows for c in row.charges]
-    return [
-        card.time - low, place_of(s, card.rows[0]), texts(w.title), texts(w.detail), texts(w.sentence),
-        texts(CITES.get(w.cites, "")), charges, [[r.kind, r.pcpu, r.vcpu, r.a, r.b] for r in card.rows],
-    ]  # fmt: skip
+    device = (Kind.SOURCE_ASSERT, Kind.SOURCE_HANDLE, Kind.SOURCE_MERGE)
+    rows_ = [[r.kind, r.pcpu, r.vcpu, r.a, 0 if r.kind in device and r.b == j.serial else r.b] for r in card.rows]
+    said = [texts(w.title), texts(w.detail), texts(w.sentence), texts(CITES.get(w.cites, ""))]
+    return [card.time - j.start, shapes([place_of(s, card.rows[0]), *said, rows_]), shapes(charges)]
 
 
 def pick(records: list[Record], source: str | None) -> int | None:

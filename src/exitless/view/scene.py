@@ -231,7 +231,7 @@ def _pcpus(scene: Scene, header: Header, spans: Spans) -> list[Lane]:
     vectors: dict[int, set[int]] = {}
     hosts = set(header.source_host_vector) - {-1}
     for e in scene.events:
-        if e.kind in (Kind.LAPIC_ACCEPT, Kind.HOST_IRQ) and (e.a in hosts or not hosts):
+        if e.kind in (Kind.LAPIC_ACCEPT, Kind.HOST_IRQ) and e.a >= 0 and (e.a in hosts or not hosts):
             vectors.setdefault(e.pcpu, set()).add(e.a)
     out = []
     for p in sorted(known):

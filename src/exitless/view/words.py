@@ -85,6 +85,14 @@ def owner_name(header: Header, owner: int) -> str:
     return {Owner.IDLE: "idle", Owner.XEN: host_name(header), Owner.DOM0: "dom0", Owner.GUEST: "guest"}.get(owner, "?")
 
 
+def is_direct(header: Header, vcpu: int, vector: int) -> bool:
+    """Tell whether a vector is the host's and the guest's at once: a guest takes it without a virtual APIC."""
+    return any(
+        (guest, host, to) == (vector, vector, vcpu)
+        for guest, host, to in zip(header.source_vector, header.source_host_vector, header.source_vcpu, strict=False)
+    )
+
+
 def words(header: Header, step: Step, host: str = "Xen") -> Words:
     """Put one row into words."""
     for part in (_device, _local_apic, _boundary, _virtual, _channel, _schedule):
@@ -221,6 +229,12 @@ def _virtual(header: Header, s: Step, host: str) -> Words | None:
         )  # fmt: skip
     if s.kind == Kind.RVI_WRITE:
         return Words("RVI written", f"0x{s.a:02x} to 0x{s.b:02x}", f"{host} writes the guest interrupt status.", cite)
+    if s.kind == Kind.IRQ_DELIVER and is_direct(header, s.vcpu, s.a):
+        return Words(
+            f"0x{s.a:02x} in service", f"pCPU{s.pcpu}",
+            f"The CPU delivers host vector 0x{s.a:02x} through the guest's IDT, out of the local APIC of pCPU{s.pcpu}: "
+            "no virtual APIC holds it, and no exit is needed.",
+        )  # fmt: skip
     if s.kind == Kind.IRQ_DELIVER:
         return Words(
             f"0x{s.a:02x} in service", f"RVI 0x{s.b:02x}",
@@ -236,7 +250,8 @@ def _virtual(header: Header, s: Step, host: str) -> Words | None:
         said = "and the write exits" if s.b else "and the write needs no exit"
         return Words(
             "EOI exits" if s.b else "EOI, no exit", f"0x{s.a:02x}",
-            f"{vcpu} ends vector 0x{s.a:02x}, {said}.", "SDM apicv.eoi",
+            f"{vcpu} ends vector 0x{s.a:02x}, {said}.",
+            "" if is_direct(header, s.vcpu, s.a) else "SDM apicv.eoi",
         )  # fmt: skip
     if s.kind == Kind.IRQ_RETURN:
         return Words("Handler returns", "IRET", f"The handler on {vcpu} returns, and what it interrupted goes on.")

@@ -1,0 +1,89 @@
+// Over the canvas: the selected interrupt's way, its numbered steps, what touches it, the cursor and a measure.
+
+function drawOver() {
+  const svg = document.getElementById("over");
+  svg.setAttribute("width", view.width);
+  svg.setAttribute("height", view.places.height);
+  const x = xOf(state.cursor);
+  let out = "";
+  if (x >= -1 && x <= view.width + 1) out += `<path class="line" d="M${x.toFixed(1)} 0V${view.places.height}"/>`;
+  const j = selected();
+  if (j) out += touchLines(j) + way(j) + elsewhere(j);
+  out += measureMark();
+  svg.innerHTML = out;
+}
+
+// Where the selection is when it is not in view.
+function elsewhere(j) {
+  if (j.end >= state.t0 && j.start <= state.t1) return "";
+  const before = j.end < state.t0, lane = view.places.lanes[Math.max(0, j.cards[0].lane)];
+  const text = `${before ? "← " : ""}${escaped(j.headline)} is at ${full(j.start)}: press F${before ? "" : " →"}`;
+  return `<text class="says" x="${before ? 8 : view.width - 8}" y="${lane.y + lane.h / 2 + 4}" text-anchor="${before ? "start" : "end"}">${text}</text>`;
+}
+
+function way(j) {
+  const r = rec();
+  const points = j.cards.map((card, n) => ({ n, card, x: xOf(card.time), lane: card.lane })).filter((p) => p.lane >= 0);
+  for (const p of points) p.y = badgeY(view.places.lanes[p.lane], r.lanes[p.lane].kind);
+  if (!points.length) return "";
+  const far = (v) => Math.max(-1e5, Math.min(1e5, v)).toFixed(1);
+  const bars = ["vector", "port"];
+  const on = (p, n) => n > 0 && !(points[n - 1].lane === p.lane && bars.includes(r.lanes[p.lane].kind));
+  const d = points.map((p, n) => `${on(p, n) ? "L" : "M"}${far(p.x)} ${p.y}`).join("");
+  let out = `<path class="halo" d="${d}"/><path class="path" d="${d}"/>`;
+  const groups = [];
+  for (const p of points) {
+    const near = groups.find((g) => g.lane === p.lane && p.n === g.last + 1 && p.x - g.end < 17);
+    if (near) { near.last = p.n; near.end = Math.max(near.end, p.x); near.members.push(p.n); }
+    else groups.push({ lane: p.lane, first: p.n, last: p.n, x: p.x, end: p.x, y: p.y, members: [p.n] });
+  }
+  for (const g of groups) {
+    if (g.x < -30 || g.x > view.width + 30) continue;
+    const now = g.members.includes(state.sel.step);
+    const text = g.first === g.last ? `${g.first + 1}` : `${g.first + 1}–${g.last + 1}`;
+    const half = g.first === g.last ? 7.5 : 5 + text.length * 3;
+    out += `<g class="badge${now ? " now" : ""}" data-steps="${g.members.join()}" transform="translate(${g.x.toFixed(1)} ${g.y})">`
+      + `<rect x="${-half}" y="-7.5" width="${2 * half}" height="15" rx="7.5"/><text y="3.4">${text}</text></g>`;
+  }
+  const first = groups[0];
+  if (first && r.lanes[first.lane].kind === "device" && first.x > -30) {
+    out += `<text class="says" x="${(first.x + 13).toFixed(1)}" y="${first.y + 4}">${escaped(j.headline)}</text>`;
+  }
+  return out;
+}
+
+// Others' exits inside this interrupt, each from its device if the record shows it.
+function touchLines(j) {
+  const r = rec();
+  let out = "";
+  for (const time of j.touching.slice(0, 12)) {
+    const x = [].concat(...j.pcpus.map((p) => exitsOn(r, p))).find((e) => e.start === time);
+    if (!x) continue;
+    const sign = reasonOf(r, x.reason)[1];
+    const source = r.hostVectors.indexOf(x.argument);
+    if (reasonOf(r, x.reason)[0] !== "EXTERNAL_INTERRUPT" || source < 0) continue;
+    let from = -1;
+    for (let i = 0; i < r.asserts.length && r.asserts[i] <= time; i += 4) if (r.asserts[i + 1] === source) from = r.asserts[i];
+    let route = -1;
+    for (let i = 0; i < r.routes.length && r.routes[i] <= time; i += 5) if (r.routes[i + 2] === x.argument) route = r.routes[i];
+    const device = r.lanes.findIndex((l) => l.kind === "device" && l.members.includes(source));
+    const irte = r.lanes.findIndex((l) => l.kind === "irte");
+    const cpu = r.lanes.findIndex((l) => l.kind === "pcpu" && l.number === x.pcpu);
+    if (from < 0 || device < 0 || cpu < 0) continue;
+    const at = (t, lane) => `${xOf(t).toFixed(1)} ${badgeY(view.places.lanes[lane], r.lanes[lane].kind)}`;
+    const bar = barOf(view.places.lanes[cpu], "pcpu");
+    const mid = route >= from && irte >= 0 ? `L${at(route, irte)}` : "";
+    out += `<path class="touch" stroke="var(--reason-${sign})" d="M${at(from, device)}${mid}L${xOf(time).toFixed(1)} ${bar.y - 15}"/>`;
+  }
+  return out;
+}
+
+function measureMark() {
+  const m = state.measure;
+  if (!m) return "";
+  const a = xOf(m.a), b = xOf(m.b === null ? state.cursor : m.b);
+  const y = 34, far = Math.max(a, b);
+  const text = lasting(Math.abs((m.b === null ? state.cursor : m.b) - m.a));
+  return `<rect class="measured" x="${Math.min(a, b)}" y="0" width="${Math.max(1, far - Math.min(a, b))}" height="${view.places.height}"/>`
+    + `<text class="says" x="${Math.min(view.width - 80, far + 6)}" y="${y}">${text}</text>`;
+}
