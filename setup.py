@@ -41,6 +41,7 @@ INTERPRETED = {
     "vocab/table.py": "a table of named tuples that outputs and documents read; no run calls it",
     "study/cites.py": "reads the table of citations once",
     "study/journeys.py": "works on finished records for pictures",
+    "study/registers.py": "works on finished records for pictures",
     "study/spans.py": "works on finished records for pictures",
     "study/summary.py": "turns counts into what is printed, once a run",
     "study/arrivals.py": "works on what a reader gives; its cost is the reader's",
@@ -76,7 +77,7 @@ def compile_list(src: Path = SRC) -> list[Path]:
 
 
 def has_compiler(*flags: str) -> bool:
-    """Tell whether a C extension can be built here: a compiler that runs (and knows the flags), and Python's headers."""
+    """Tell whether a C extension can be built here: a compiler that runs and knows ``flags``, Python's headers."""
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
     include = sysconfig.get_path("include")
     with tempfile.TemporaryDirectory() as folder:
