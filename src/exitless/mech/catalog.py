@@ -107,8 +107,8 @@ CATALOG: Final[list[Mechanism]] = [
     ),
     Mechanism(
         "pvhvm-apicv", ROUTE_CHANNEL, "posted", 1, "",
-        "As pvhvm on a host with APICv: the global vector is injected all the same, and its window holds virtual delivery "
-        "back.",
+        "As pvhvm on a host with APICv: the global vector is injected all the same, and its window holds virtual "
+        "delivery back.",
         "Xen intr.c vmx_intr_assist",
         "The callback outranks every guest vector at VM entry; while its window is armed no virtual interrupt is "
         "recognized.",
@@ -125,7 +125,8 @@ CATALOG: Final[list[Mechanism]] = [
         "upcall-apicv", ROUTE_CHANNEL, "virtual", 1, "",
         "The upcall's vector by virtual-interrupt delivery: RVI before entry, no injection, no window, a free EOI.",
         "Xen hvm.c hvmop_set_evtchn_upcall_vector",
-        "The upcall is a guest vector like others, recognized by the processor; the next boundary takes the physical one.",
+        "The upcall is a guest vector like others, recognized by the processor; the next boundary takes the physical "
+        "one.",
         "upcall",
     ),
     Mechanism(

@@ -22,9 +22,9 @@ class Vm(msgspec.Struct, forbid_unknown_fields=True):
 
     ``timer`` says how an hvm guest takes its tick: ``apic``, ``event`` (VIRQ_TIMER), or ``auto``: as its NIC.
     ``busy`` is true for a guest whose application never lets it halt. ``events`` is the ABI of its event channels:
-    ``2-level`` or ``fifo``; ``callback`` how an hvm guest is told of them: ``vector`` (the global one), ``upcall`` (by its
-    own local APIC), or ``auto``: as its mechanism. ``ipi`` is the mean time between two interprocessor interrupts that
-    each vCPU sends, empty for none; ``ipi_by`` is ``apic``, ``event``, or ``auto``: as its NIC.
+    ``2-level`` or ``fifo``; ``callback`` how an hvm guest is told of them: ``vector`` (the global one), ``upcall`` (by
+    its own local APIC), or ``auto``: as its mechanism. ``ipi`` is the mean time between two interprocessor interrupts
+    that each vCPU sends, empty for none; ``ipi_by`` is ``apic``, ``event``, or ``auto``: as its NIC.
     """
 
     name: str
@@ -47,8 +47,8 @@ class Device(msgspec.Struct, forbid_unknown_fields=True):
     """``[[device]]``: a NIC (``kind = "nic"``) or a disk controller (``kind = "sas"``) that belongs to a domain, or a
     paravirtual disk (``kind = "vbd"``) whose backend in dom0 owns queues of a disk controller.
 
-    ``msi`` is ``plain`` for a NIC whose messages have no mask bit; of the EOIs that a guest owes by hypercall it forgets
-    every ``forgets``-th. A vbd has one ring a port: ``ports`` are the guest's, ``back_ports`` those of ``backend``;
+    ``msi`` is ``plain`` for a NIC whose messages have no mask bit; of the EOIs that a guest owes by hypercall it
+    forgets every ``forgets``-th. A vbd has one ring a port: ``ports`` are the guest's, ``back_ports`` those of ``backend``;
     ``on`` names the controller, ``disk_queues`` its queue for each ring, ``priorities`` are of the FIFO ABI.
     """
 
@@ -129,7 +129,7 @@ class Expect(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Scenario(msgspec.Struct, forbid_unknown_fields=True):
-    """A whole file."""
+    """A whole file. ``watch`` asks for the tables that otherwise only moves, crowds and talking vCPUs bring."""
 
     title: str
     host: Host = msgspec.field(default_factory=Host)
@@ -140,6 +140,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
     switches: Switches = msgspec.field(default_factory=Switches)
     expect: Expect = msgspec.field(default_factory=Expect)
     note: str = ""
+    watch: bool = False
 
 
 TABLES: dict[str, Any] = {

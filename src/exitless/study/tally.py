@@ -12,11 +12,14 @@ from exitless.bits.words import zeros
 from exitless.record.columns import WHERE, A, B
 from exitless.record.sinks import Sink
 from exitless.study.meeting import Meeting
+from exitless.study.watch import Watch
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
 
 REASONS: Final = 96
 NOBODY: Final = 63
+# In ``targets``: no pCPU is meant, but wherever the source's vCPU runs.
+WHEREVER: Final = -2
 
 
 class Wait:
@@ -24,7 +27,8 @@ class Wait:
 
     ``latency`` holds assertion to handler, ``taken`` assertion to the moment the processor took the interrupt
     (host dispatch, posted-interrupt processing or direct delivery). ``ran`` is 1 when a guest ran on the target pCPU at
-    the assertion; ``ran_handled`` and ``ran_exits`` count such interrupts and the exits they caused.
+    the assertion; ``ran_handled`` and ``ran_exits`` count such interrupts and the exits they caused. ``states`` has the
+    runstate that the vCPU had at the assertion, beside ``latency``.
     """
 
     def __init__(self) -> None:
@@ -41,6 +45,8 @@ class Wait:
         self.ran: i64 = 0
         self.ran_handled: i64 = 0
         self.ran_exits: i64 = 0
+        self.state: i64 = 0
+        self.states: vec[i64] = vec[i64]([])
 
 
 class Tally(Sink):
@@ -100,6 +106,8 @@ class Tally(Sink):
         self.longest_guest_ps: i64 = 0
         self.entered: vec[i64] = zeros(vcpus)
         self.meeting: Meeting = Meeting(-1, -1, -1)
+        self.watching: i64 = 0
+        self.watch: Watch = Watch(pcpus, vcpus)
         i: i64 = 0
         while i < sources:
             self.waits.append(Wait())
@@ -130,6 +138,8 @@ class Tally(Sink):
         """Count one row."""
         if kind < 96:
             self.kinds[kind] += 1
+        if self.watching != 0:
+            self.watch.one(t, kind, pcpu, vcpu, a, b)
         if kind == Kind.CPU_OWNER:
             self.owner_changes(t, pcpu, a)
         elif kind == Kind.SOURCE_ASSERT:
@@ -217,6 +227,9 @@ class Tally(Sink):
             target: i64 = self.targets[source]
             if target >= 0 and self.owner[target] == Owner.GUEST:
                 wait.ran = 1
+            elif target == WHEREVER and self.entered[self.vcpu_of[source]] >= 0:
+                wait.ran = 1
+            wait.state = self.watch.state[self.vcpu_of[source]]
 
     def handled(self, t: i64, vcpu: i64, source: i64, serial: i64) -> None:
         """A source's handler starts; another that waits for the same pCPU was met and came second."""
@@ -229,6 +242,7 @@ class Tally(Sink):
         wait.handled += 1
         wait.ran_handled += wait.ran
         wait.latency = append(wait.latency, t - wait.since)
+        wait.states = append(wait.states, wait.state)
         for number in range(len(self.waits)):
             other: Wait = self.waits[number]
             if number != source and other.since >= 0 and self.targets[number] == self.targets[source]:
@@ -247,6 +261,7 @@ class Tally(Sink):
             self.pcpu_exits[pcpu] += 1
         if vcpu < 0:
             return
+        self.entered[vcpu] = -1
         who: i64 = self.current[vcpu]
         if reason == Exit.EXTERNAL_INTERRUPT or reason == Exit.EXCEPTION_NMI:
             who = self.source_of_vector(pcpu, argument)
@@ -270,6 +285,8 @@ class Tally(Sink):
         source: i64 = self.source_of_vector(pcpu, vector)
         if source != NOBODY:
             self.take(t, self.waits[source])
+            if self.watching != 0:
+                self.watch.travels.taken(pcpu, self.vcpu_of[source])
 
     def take(self, t: i64, wait: Wait) -> None:
         """The processor has taken a source's interrupt."""
