@@ -7,6 +7,7 @@ from typing import Any
 
 from exitless.cli.answers import Answer, answers, print_answers
 from exitless.cli.measures import broken_measures, json_row
+from exitless.cli.more_tables import print_more
 from exitless.cli.output import console, progress, write_json
 from exitless.cli.simulating import add_scenario_options, asked
 from exitless.cli.tables import print_results
@@ -229,7 +230,7 @@ def run(args: argparse.Namespace) -> int:
     results = run_all(args)
     if args.json != "-":
         out = console()
-        print_results(out, results, rival_of(results[0].built))
+        print_results(out, results, rival_of(results[0].built), print_more)
         if results[0].built.header.scenario == "mail":
             print_answers(out, mail_answers(args, results))
     if args.json:

@@ -30,6 +30,7 @@ class Latency:
     p99: float = 0.0
     p999: float = 0.0
     max: float = 0.0
+    min: float = 0.0
 
     @classmethod
     def of(cls, sample_ps: list[int]) -> "Latency":
@@ -42,7 +43,7 @@ class Latency:
         def at(q: float) -> float:
             return s[min(n - 1, max(0, -(-int(q * 1000) * n // 1000) - 1))] / 1000
 
-        return cls(n, sum(s) / n / 1000, at(0.5), at(0.9), at(0.99), at(0.999), s[-1] / 1000)
+        return cls(n, sum(s) / n / 1000, at(0.5), at(0.9), at(0.99), at(0.999), s[-1] / 1000, s[0] / 1000)
 
     def as_json(self) -> dict[str, float]:
         """The fields of the contract, in ns."""

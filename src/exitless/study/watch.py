@@ -92,8 +92,8 @@ class Travels:
 class Turns:
     """Turns of vCPUs on pCPUs: how they end, and how long those were that others ended.
 
-    ``blocked`` counts the ones that the vCPU ended itself; ``by_waker`` and ``by_waiter`` have the lengths of those ended
-    for one that had just woken (which the credit scheduler boosts) and for one that had waited in the queue.
+    ``blocked`` counts the ones that the vCPU ended itself; ``by_waker`` and ``by_waiter`` have the lengths of those
+    ended for one that had just woken (which the credit scheduler boosts) and for one that had waited in the queue.
     """
 
     def __init__(self, pcpus: i64, vcpus: i64) -> None:
