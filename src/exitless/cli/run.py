@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from exitless.arch.xen.callback import Callback
 from exitless.cli.answers import Answer, answers, print_answers
 from exitless.cli.measures import broken_measures, json_row
 from exitless.cli.more_tables import print_more
@@ -80,6 +81,7 @@ def make_tally(built: Built) -> Tally:
     targets = [m.irqs[s.irq].pcpu if s.irq >= 0 else -1 if s.role == Role.DEVICE else WHEREVER for s in m.sources]
     tally = Tally(h.pcpus, len(h.vcpus), len(h.sources), h.source_port, h.source_host_vector, h.source_vcpu, targets)
     tally.watching = int(is_watched(built))
+    tally.upcall = next((v.cpu.callback_vector for v in m.vcpus if v.cpu.callback_style == Callback.UPCALL_VECTOR), -1)
     mine, rival = primary_source(built), rival_of(built)
     if rival:
         vector = h.source_host_vector[mine]
@@ -94,6 +96,15 @@ def is_watched(built: Built) -> bool:
     talks = any(s.role != Role.DEVICE for s in m.sources)
     crowded = sum(not v.domain.is_pv for v in m.vcpus) > len(m.pcpus)
     return talks or crowded or bool(m.slow_irqs) or bool(built.scenario.move) or built.scenario.watch
+
+
+def count_all_for_ipis(built: Built, summary: Summary) -> None:
+    """Where interprocessor interrupts are the subject, every exit of every vCPU is of their making, at either end."""
+    first = primary_source(built)
+    if first >= 0 and built.machine.sources[first].role == Role.IPI:
+        mine = [built.header.sources[int(s.number)] for s in built.machine.sources if s.role == Role.IPI]
+        sent = sum(summary.sources[name].asserted for name in mine)
+        summary.exits_per_interrupt = sum(summary.exits.values()) / (sent or 1)
 
 
 def run_one(
@@ -132,6 +143,7 @@ def run_one(
     summary = summarize(tally, built.header, outstanding, primary_source(built))
     summary.events, summary.rows = int(machine.events), int(machine.columns.rows())
     summary.laws_checked = int(machine.laws_checked)
+    count_all_for_ipis(built, summary)
     if machine.law_broken:
         summary.laws_broken.append(machine.law_said())
     return Result(built, summary, seconds), record

@@ -35,7 +35,8 @@ def print_table(out: Console, results: list[Any], rival: str) -> None:
             t.add_column(f"{name} latency, µs\np50 / p99 / max", justify="right", no_wrap=True)
     for r in results:
         s = r.summary
-        row = [s.mechanism, f"{s.exits_per_interrupt:.2f}", f"{s.sources[nic].exits_when_running:.2f}"]
+        running = "–" if nic.endswith(".ipi") else f"{s.sources[nic].exits_when_running:.2f}"
+        row = [s.mechanism, f"{s.exits_per_interrupt:.2f}", running]
         t.add_row(*row, *[three(s.sources[name].latency) for name in (nic, rival) if name])
     out.print(t)
     out.print(
@@ -145,7 +146,8 @@ def print_results(
     )
     out.print()
     print_table(out, results, rival)
-    print_reasons(out, results)
+    if not results[0].summary.first_source.endswith(".ipi"):
+        print_reasons(out, results)
     if results[0].summary.extras is None:
         print_meetings(out, results, rival)
     print_shares(out, results)

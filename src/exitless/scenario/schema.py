@@ -49,7 +49,8 @@ class Device(msgspec.Struct, forbid_unknown_fields=True):
 
     ``msi`` is ``plain`` for a NIC whose messages have no mask bit; of the EOIs that a guest owes by hypercall it
     forgets every ``forgets``-th. A vbd has one ring a port: ``ports`` are the guest's, ``back_ports`` those of
-    ``backend``; ``on`` names the controller, ``disk_queues`` its queue for each ring, ``priorities`` are of the FIFO ABI.
+    ``backend``; ``on`` names the controller, ``disk_queues`` its queue for each ring, ``priorities`` are of the FIFO
+    ABI.
     """
 
     kind: str

@@ -56,7 +56,8 @@ class Tally(Sink):
     times 4 plus owner; ``injected``, ``windows``, ``delivered``, ``eoi``, ``eoi_exits``, ``rvi_written``,
     ``host_irqs`` by vector;
     ``calls`` by hypercall number; ``runstates`` by old times 4 plus new; ``held_ps`` the longest wait of a host vector
-    while a guest ran on its pCPU, by vector. Units: ps.
+    while a guest ran on its pCPU, by vector. ``upcall`` is the vector of an upcall that begins with its EOI, -1 for
+    none: whose that EOI's exit is shows only when the upcall takes a port. Units: ps.
     """
 
     def __init__(
@@ -106,6 +107,9 @@ class Tally(Sink):
         self.longest_guest_ps: i64 = 0
         self.entered: vec[i64] = zeros(vcpus)
         self.meeting: Meeting = Meeting(-1, -1, -1)
+        self.upcall: i64 = -1
+        self.upcall_ends: vec[i64] = zeros(vcpus)
+        self.deferred: vec[i64] = zeros(vcpus)
         self.watching: i64 = 0
         self.watch: Watch = Watch(pcpus, vcpus)
         i: i64 = 0
@@ -159,6 +163,9 @@ class Tally(Sink):
                 self.call_cause[self.current[vcpu]] += 1
         elif kind == Kind.PORT_CLEAR:
             self.current[vcpu] = self.source_of_port(vcpu, a)
+            if self.deferred[vcpu] != 0:
+                self.caused(self.current[vcpu], self.deferred[vcpu] - 1)
+                self.deferred[vcpu] = 0
         elif kind == Kind.LAPIC_ACCEPT:
             if pcpu >= 0 and self.accepted_at[pcpu * 256 + a] < 0:
                 self.accepted_at[pcpu * 256 + a] = t
@@ -188,6 +195,8 @@ class Tally(Sink):
         elif kind == Kind.IRQ_EOI:
             self.eoi[a & 255] += 1
             self.eoi_exits[a & 255] += b
+            if a == self.upcall and vcpu >= 0:
+                self.upcall_ends[vcpu] = b
             self.meeting.ended(pcpu, a)
         elif kind == Kind.RVI_WRITE:
             self.rvi_written[b & 255] += 1
@@ -268,9 +277,24 @@ class Tally(Sink):
         elif reason == Exit.HLT:
             who = NOBODY
             self.current[vcpu] = NOBODY
-        self.cause[who * REASONS + r] += 1
+        elif self.upcall_ends[vcpu] != 0:
+            self.upcall_ends[vcpu] = 0
+            self.settle_deferred(vcpu)
+            self.deferred[vcpu] = r + 1
+            return
+        self.caused(who, r)
+
+    def caused(self, who: i64, reason: i64) -> None:
+        """An exit is of a source's doing, or nobody's."""
+        self.cause[who * REASONS + reason] += 1
         if who != NOBODY:
             self.waits[who].ran_exits += self.waits[who].ran
+
+    def settle_deferred(self, vcpu: i64) -> None:
+        """No port came after the EOI of an upcall, so that its exit is nobody's."""
+        if self.deferred[vcpu] != 0:
+            self.caused(NOBODY, self.deferred[vcpu] - 1)
+            self.deferred[vcpu] = 0
 
     def dispatched(self, t: i64, pcpu: i64, vector: i64) -> None:
         """A pCPU takes a host vector: how long did it wait, and whose was it."""
@@ -322,3 +346,7 @@ class Tally(Sink):
         while p < self.pcpus:
             self.owner_changes(t, p, self.owner[p])
             p += 1
+        v: i64 = 0
+        while v < len(self.entered):
+            self.settle_deferred(v)
+            v += 1
