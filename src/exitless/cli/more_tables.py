@@ -35,7 +35,10 @@ def print_more(out: Console, results: list[Any]) -> None:
     if results[0].built.scenario.move:
         print_moves(out, results)
     if sum(not v.domain.is_pv for v in machine.vcpus) > len(machine.pcpus):
-        print_states(out, results)
+        print_states(out, results, results[0].summary.first_source)
+        busy = [s for s in machine.sources if machine.vcpus[s.vcpu].busy]
+        if busy:
+            print_states(out, results, results[0].built.header.sources[int(busy[0].number)])
         print_turns(out, results)
     if results[0].built.scenario.watch or any(r.summary.extras.windows_holding.count for r in results):
         print_windows(out, results)
@@ -130,13 +133,12 @@ def print_moves(out: Console, results: list[Any]) -> None:
     t.add_column("moves", justify="right")
     t.add_column("remapping\nentries", justify="right")
     t.add_column("posted\ndescriptors", justify="right")
-    t.add_column("RVI, SVI,\nVIRR, VISR", justify="right")
-    t.add_column("device interrupts\ntaken elsewhere", justify="right")
+    t.add_column("interrupts taken\nwhere it was", justify="right")
     t.add_column("lost", justify="right")
     for r in results:
         x: Any = r.summary.extras
         lost = sum(s.lost for s in r.summary.sources.values())
-        t.add_row(r.summary.mechanism, str(x.moves), str(x.routes), str(x.descriptors), "0", str(x.strays), str(lost))
+        t.add_row(r.summary.mechanism, str(x.moves), str(x.routes), str(x.descriptors), str(x.strays), str(lost))
     out.print(t)
     out.print(
         "A remapping entry follows when its interrupt next occurs, still on the old pCPU. RVI and SVI are in the VMCS, "
@@ -146,9 +148,8 @@ def print_moves(out: Console, results: list[Any]) -> None:
     out.print()
 
 
-def print_states(out: Console, results: list[Any]) -> None:
-    """Print the latency of the first source by the runstate of its vCPU at the assertion."""
-    name = results[0].summary.first_source
+def print_states(out: Console, results: list[Any], name: str) -> None:
+    """Print the latency of a source by the runstate of its vCPU at the assertion."""
     t = new_table()
     t.add_column(f"{name}: number,\nlatency p50 / max in µs", no_wrap=True)
     for state in ("running", "runnable", "blocked"):

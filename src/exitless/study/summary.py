@@ -110,7 +110,9 @@ class Extras:
         """Turn into fields; a sample has its number beside its percentiles."""
         out: dict[str, Any] = {}
         for key, value in vars(self).items():
-            out[key] = {"count": value.count, **value.as_json()} if isinstance(value, Latency) else value
+            out[key] = (
+                {"count": value.count, "min": value.min, **value.as_json()} if isinstance(value, Latency) else value
+            )
         return out
 
 
