@@ -143,7 +143,7 @@ class Signals(Scheduling):
     def send_by_icr(self, here: Pcpu, number: i64) -> None:
         """A guest's ICR write has reached Xen: a fixed edge interrupt for the local APIC of another of its vCPUs.
 
-        Cites: Xen vlapic.c vlapic_ipi
+        Cites: Xen vlapic.c vlapic_set_irq
         """
         source: Source = self.sources[number]
         self.request(here, self.vcpus[source.vcpu], source.vector, 0)
