@@ -8,7 +8,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from exitless.cli.main import near
 from exitless.errors import ScenarioError, TraceError
-from exitless.mech.conformance import DO, Action, Play
+from exitless.mech.conformance import Play
+from exitless.mech.happenings import DO, Action
 from exitless.traces.opening import Source, open_source
 
 PORTION: Final = 1 << 20
@@ -74,7 +75,7 @@ class Event(Struct, rename={"flag": "if"}):
     vec: int = -1
     error: int = 0
     intr_info: str = ""
-    val: str | None | UnsetType = UNSET
+    val: str | UnsetType | None = UNSET
     d: dict[str, str] = {}
     pid: dict[str, str] = {}
 
@@ -169,8 +170,8 @@ class _Reader:
     def action(self, index: int, op: Op) -> Action:
         """Make one action."""
         where = f"ops[{index}]"
-        do = DO.get(op.op)
-        if do is None:
+        do = DO.get(op.op, -1)
+        if do < 0:
             hint = near(op.op, list(DO)) or f"; there are {', '.join(DO)}"
             self.fail(f'{where}: there is no operation "{op.op}"{hint}')
         if op.op in ROW_OPS:
