@@ -141,6 +141,13 @@ class Oracle:
         self.in_guest = 0
         return Step.EXIT
 
+    def fail_delivery(self, reason: i64, qualification: i64) -> i64:
+        """Delivering ``vector`` through the guest's IDT exits; what it changed so far stays. Returns: Step.EXIT."""
+        self.operation.qualification = qualification
+        self.leave(reason)
+        self.out.vectoring = self.vector
+        return Step.EXIT
+
     # ---- between instructions ----
 
     def boundary(self) -> i64:

@@ -18,7 +18,8 @@ class ExitInformation:
 
     ``vector`` is the interrupt acknowledged on exit, -1 for none; ``status`` the guest interrupt status with RVI in
     bits 7:0 and SVI in 15:8, which an exit writes with virtual-interrupt delivery only; ``interruptibility`` bit 0 is
-    blocking by STI, 1 by MOV SS, 3 by NMI; ``entry_failed`` is bit 31 of the reason.
+    blocking by STI, 1 by MOV SS, 3 by NMI; ``entry_failed`` is bit 31 of the reason; ``vectoring`` the vector whose
+    delivery through the IDT the exit interrupted, -1 for none.
     Cites: SDM vmx.exit-information
     """
 
@@ -27,6 +28,7 @@ class ExitInformation:
         self.entry_failed: i64 = 0
         self.qualification: i64 = 0
         self.vector: i64 = NO_VECTOR
+        self.vectoring: i64 = NO_VECTOR
         self.status: i64 = 0
         self.activity: i64 = Activity.ACTIVE
         self.interruptibility: i64 = 0
@@ -57,6 +59,7 @@ def save_at_exit(
     out.entry_failed = 0
     out.qualification = qualification if _has_qualification(reason) else 0
     out.vector = NO_VECTOR
+    out.vectoring = NO_VECTOR
     if has_vid(controls):
         out.status = vapic.rvi | vapic.svi * 256
     out.activity = Activity.ACTIVE if state.activity == Activity.MWAIT else state.activity
@@ -75,6 +78,7 @@ def fail_entry(out: ExitInformation) -> None:
     out.entry_failed = 1
     out.qualification = 0
     out.vector = NO_VECTOR
+    out.vectoring = NO_VECTOR
 
 
 def _has_qualification(reason: i64) -> bool:
