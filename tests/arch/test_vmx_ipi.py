@@ -33,7 +33,7 @@ def table(*entries: int) -> "vec[i64]":
 
 @pytest.mark.parametrize("bit", range(32))
 def test_each_bit_of_the_icr_that_keeps_an_ipi_from_being_virtualized(bit: int) -> None:
-    """Mode 10:8, logical 11, 12, 13, level 15, 17:16, shorthand 19:18 and 31:20 must be 0; 14 and the vector are free."""
+    """Mode 10:8, logical 11, 12, 13, level 15, 17:16, shorthand 19:18 and 31:20 must be 0; 14 and vector are free."""
     free = bit < 8 or bit == 14
     assert is_virtual_ipi(0x41 | 1 << bit) == free
     assert not (is_virtual_ipi(0x41 | 1 << bit) and is_virtual_self_ipi(0x41 | 1 << bit)), "never both"

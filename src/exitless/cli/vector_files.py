@@ -13,6 +13,7 @@ from exitless.mech.happenings import DO, Action
 from exitless.traces.opening import Source, open_source
 
 PORTION: Final = 1 << 20
+EVENT: Final = {"step": 0, "exit": 1, "int": 2, "isr_eoi_done": 3, "exc": 4, "vmfail": 5}
 LOW: Final = 0xFFFFFFFF
 ROW_OPS: Final = ("RD", "WR", "OR")
 MSR_OPS: Final = ("RDMSR", "WRMSR")
@@ -185,6 +186,13 @@ class _Reader:
         self.number(f"{where}.val2", op.val2, 255)
         return Action(do, op.off, op.size, value & LOW, value >> 32, op.val2, op.flags)
 
+    def events(self, events: list[Event]) -> None:
+        """Check that every event is of a kind there is."""
+        for i, event in enumerate(events):
+            if event.ev not in EVENT:
+                hint = near(event.ev, list(EVENT)) or f"; there are {', '.join(EVENT)}"
+                self.fail(f'events[{i}]: there is no event "{event.ev}"{hint}')
+
     def fields(self, play: Play, init: Init) -> None:
         """Fill the fields that are numbers."""
         oracle, number = play.oracle, self.number
@@ -210,6 +218,7 @@ class _Reader:
 
     def play(self) -> Play:
         """Make the play of the record."""
+        self.events(self.place.record.trace())
         init = self.place.record.init
         play = Play()
         oracle = play.oracle

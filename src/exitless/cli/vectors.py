@@ -12,13 +12,13 @@ from rich.table import Table
 from exitless.arch.vmx.controls import Check, has_vid
 from exitless.cli.main import near
 from exitless.cli.output import console, write_json
-from exitless.cli.vector_files import LOW, Event, Place, make, read
+from exitless.cli.vector_files import EVENT, LOW, Event, Place, make, read
 from exitless.errors import ScenarioError
 from exitless.mech.conformance import Play
 from exitless.mech.happenings import DO, Happening, Seen
 from exitless.vocab.exits import VMX_NAMES, Exit
 
-EVENT: Final = {"step": 0, "exit": 1, "int": 2, "isr_eoi_done": 3, "exc": 4, "vmfail": 5}
+NAMES: Final = {number: name for name, number in EVENT.items()}
 OP_OF: Final = {number: name for name, number in DO.items()}
 QUALIFIED: Final = (Exit.APIC_ACCESS, Exit.EOI_INDUCED, Exit.APIC_WRITE)
 COMPARED_BYTES: Final = 0x3F0
@@ -149,9 +149,6 @@ def seen_fields(row: Happening, vid: bool, ignored: frozenset[int]) -> dict[str,
     if row.quads:
         fields["pid"] = seen_quads(row)
     return {name: value for name, value in fields.items() if value != {}}
-
-
-NAMES: Final = {number: name for name, number in EVENT.items()}
 
 
 def is_eoi_upper(expected: dict[str, Any], got: dict[str, Any], ignored: frozenset[int]) -> bool:
