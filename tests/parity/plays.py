@@ -1,7 +1,10 @@
 """Vectors played for a comparison of the two forms."""
 
+import hashlib
+import tempfile
 from pathlib import Path
 
+from exitless.cli.vector_export import export
 from exitless.cli.vector_files import make, read
 
 OWN = Path(__file__).parent.parent / "vectors" / "manual.jsonl"
@@ -25,3 +28,9 @@ def logs() -> list[list[list[int]]]:
             ]
         )
     return found
+
+
+def exported(count: int, seed: int) -> str:
+    """Return a digest of the vectors that a seed exports."""
+    with tempfile.TemporaryDirectory() as folder:
+        return hashlib.sha256(export(folder, count, seed).read_bytes()).hexdigest()

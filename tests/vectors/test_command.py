@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 import zstandard
 
+from exitless.cli.vector_export import PROFILES, export
+from exitless.cli.vector_files import EVENT
+from exitless.mech.happenings import DO
+
 OWN = Path(__file__).with_name("manual.jsonl")
 LINES = OWN.read_text(encoding="utf-8").splitlines()
 
@@ -142,3 +146,41 @@ def test_a_file_that_is_not_there_and_a_word_that_is_no_verb() -> None:
     assert (done.returncode, done.stdout) == (2, "") and "none.jsonl" in done.stderr
     done = vectors("replay", str(OWN))
     assert done.returncode == 2 and "run" in done.stderr
+
+
+# ---- export ----
+
+
+def test_exported_vectors_are_read_back_and_say_something(tmp_path: Path) -> None:
+    """Every operation, every kind of event and every exit that the format knows occurs in a few thousand."""
+    done = vectors("export", str(tmp_path / "new" / "folder"), "--count", "3000", "--seed", "7")
+    path = tmp_path / "new" / "folder" / "exitless-7.jsonl"
+    assert (done.returncode, done.stdout) == (0, f"{path}: 3000 vectors\n")
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert {record["cat"] for record in records} == set(PROFILES)
+    assert {op["op"] for record in records for op in record["ops"]} == set(DO)
+    events = [event for record in records for event in record["events"]]
+    assert {event["ev"] for event in events} == set(EVENT)
+    reasons = {event["reason"] for event in events if event["ev"] == "exit"}
+    assert reasons == {1, 7, 12, 18, 28, 31, 32, 43, 44, 45, 52, 56, 0x80000021}
+    done = vectors("run", str(path))
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "3000 passed, 0 failed")
+
+
+def test_a_seed_gives_the_same_file_and_another_seed_another(tmp_path: Path) -> None:
+    files = [export(str(tmp_path / name), 50, seed).read_bytes() for name, seed in (("a", 3), ("b", 3), ("c", 4))]
+    assert files[0] == files[1] != files[2]
+    assert export(str(tmp_path / "d"), 20, 3).read_bytes() == b"".join(files[0].splitlines(keepends=True)[:20])
+
+
+@pytest.mark.parametrize("words", [["a", "b"], ["a", "--count", "0"], ["a", "--seed", "-1"]])
+def test_what_cannot_be_exported(tmp_path: Path, words: list[str]) -> None:
+    done = vectors("export", *(str(tmp_path / word) if word in "ab" else word for word in words))
+    assert (done.returncode, done.stdout) == (2, "") and len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    done = vectors("export", str(tmp_path / "file" / "folder"))
+    assert done.returncode == 2 and "no folder can be made there" in done.stderr

@@ -14,6 +14,7 @@ from exitless.traces.opening import Source, open_source
 
 PORTION: Final = 1 << 20
 EVENT: Final = {"step": 0, "exit": 1, "int": 2, "isr_eoi_done": 3, "exc": 4, "vmfail": 5}
+NAMES: Final = {number: name for name, number in EVENT.items()}
 LOW: Final = 0xFFFFFFFF
 ROW_OPS: Final = ("RD", "WR", "OR")
 MSR_OPS: Final = ("RDMSR", "WRMSR")
@@ -229,6 +230,7 @@ class _Reader:
                 known = [*CONTROLS, *OTHER_CONTROLS]
                 hint = near(name, known) or f"; there are {', '.join(known)}"
                 self.fail(f'init.controls: there is no control "{name}"{hint}')
+        oracle.controls.blocking_delays_external = 1
         oracle.vapic.window_exiting = 1 if "interrupt_window_exiting" in init.controls else 0
         self.fields(play, init)
         reads = self.hexadecimal("init.msr_read_intercept", init.msr_read_intercept, (1 << 256) - 1)

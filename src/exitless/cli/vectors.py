@@ -12,13 +12,13 @@ from rich.table import Table
 from exitless.arch.vmx.controls import Check, has_vid
 from exitless.cli.main import near
 from exitless.cli.output import console, write_json
-from exitless.cli.vector_files import EVENT, LOW, Event, Place, make, read
+from exitless.cli.vector_export import export
+from exitless.cli.vector_files import LOW, NAMES, Event, Place, make, read
 from exitless.errors import ScenarioError
 from exitless.mech.conformance import Play
 from exitless.mech.happenings import DO, Happening, Seen
 from exitless.vocab.exits import VMX_NAMES, Exit
 
-NAMES: Final = {number: name for name, number in EVENT.items()}
 OP_OF: Final = {number: name for name, number in DO.items()}
 QUALIFIED: Final = (Exit.APIC_ACCESS, Exit.EOI_INDUCED, Exit.APIC_WRITE)
 COMPARED_BYTES: Final = 0x3F0
@@ -41,10 +41,14 @@ DEVIATIONS: Final = {
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     p = subparsers.add_parser("vectors", help="replay conformance vectors against the rules")
-    p.add_argument("what", choices=["run"], help="run: replay files and compare")
-    p.add_argument("files", nargs="+", metavar="FILE", help="vectors, one JSON object a line; .xz, .gz, .zst too")
+    p.add_argument("what", choices=["run", "export"], help="run: replay and compare; export: write ours into a folder")
+    p.add_argument(
+        "files", nargs="+", metavar="FILE", help="vectors, one JSON object a line, .xz, .gz, .zst too; export: a folder"
+    )
     p.add_argument("--category", action="append", default=[], metavar="NAME", help="only this category (repeatable)")
     p.add_argument("--json", metavar="FILE", help="write the results as JSON (- for standard output)")
+    p.add_argument("--count", type=int, default=1000, metavar="N", help="export: how many vectors (default 1000)")
+    p.add_argument("--seed", type=int, default=1, metavar="N", help="export: what chance begins with (default 1)")
     p.set_defaults(run=run)
 
 
@@ -315,8 +319,21 @@ def print_tally(out: Console, tally: Tally, seconds: float) -> None:
     out.print(f"{tally.passed.total()} passed, {tally.failed.total()} failed")
 
 
+def run_export(args: argparse.Namespace) -> int:
+    """Write vectors of our own into one folder."""
+    if len(args.files) != 1:
+        raise ScenarioError(f"vectors export: takes one folder, and {len(args.files)} are named")
+    if args.count < 1 or not 0 <= args.seed < 1 << 32:
+        raise ScenarioError("vectors export: expected --count of 1 or more and --seed from 0 to 4294967295")
+    path = export(args.files[0], args.count, args.seed)
+    print(f"{path}: {args.count} vectors")
+    return 0
+
+
 def run(args: argparse.Namespace) -> int:
-    """Replay the files. Returns: 0, or 1 when a vector failed."""
+    """Replay the files, or export ours. Returns: 0, or 1 when a vector failed."""
+    if args.what == "export":
+        return run_export(args)
     out = console(stderr=args.json == "-")
     tally, there = Tally(), set()
     began = time.perf_counter()
