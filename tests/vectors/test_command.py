@@ -63,6 +63,20 @@ def test_a_difference_is_told_with_everything_needed_to_find_it(tmp_path: Path) 
     assert lines[-1] == "2 passed, 1 failed"
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"rvi": 0, "controls": ["virtual_interrupt_delivery", "secondary"]}, "without the TPR shadow"),
+        ({"interruptibility": 3}, "the interruptibility field is blocked by both"),
+    ],
+)
+def test_a_refused_entry_is_told_with_the_check(tmp_path: Path, fields: dict[str, Any], reason: str) -> None:
+    path = tmp_path / "refused.jsonl"
+    path.write_text(changed_init(**fields), encoding="utf-8")
+    done = vectors("run", str(path))
+    assert done.returncode == 1 and f"({reason}" in done.stdout
+
+
 def test_json(tmp_path: Path) -> None:
     record = json.loads(LINES[1])
     record["events"][0]["if"] = 0

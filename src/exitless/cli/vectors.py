@@ -9,7 +9,8 @@ from msgspec import UNSET
 from rich.console import Console
 from rich.table import Table
 
-from exitless.arch.vmx.controls import Check, has_vid
+from exitless.arch.vmx.controls import CHECK_REASONS, Check, has_vid
+from exitless.arch.vmx.entry import GUEST_REASONS
 from exitless.cli.main import near
 from exitless.cli.output import console, write_json
 from exitless.cli.vector_export import export
@@ -63,9 +64,12 @@ class Verdict:
         self.expected = ""
         self.got = ""
 
-    def fail(self, step: int, expected: str, got: str) -> None:
-        """Keep the first difference."""
+    def fail(self, step: int, expected: str, got: str, row: Happening | None = None) -> None:
+        """Keep the first difference, with the check that refused an entry."""
         self.failed, self.step, self.expected, self.got = True, step, expected, got
+        if row is not None and row.check:
+            reasons = CHECK_REASONS if row.kind == Seen.FAILED else GUEST_REASONS
+            self.got = f"{got} ({reasons[row.check]})"
 
     def row(self) -> dict[str, Any]:
         """Return the JSON of a failure."""
@@ -218,7 +222,7 @@ def judge(place: Place) -> Verdict:
         if is_self_ipi_read(place, expected, got):
             name = "x2-selfipi-no-store-3f0"
         if not name:
-            verdict.fail(event.step, told(expected), told(got))
+            verdict.fail(event.step, told(expected), told(got), row)
             return verdict
         verdict.deviation = name
         if name == "x2-eoi-upper-dword":
