@@ -176,13 +176,10 @@ class _Reader:
         if do < 0:
             hint = near(op.op, list(DO)) or f"; there are {', '.join(DO)}"
             self.fail(f'{where}: there is no operation "{op.op}"{hint}')
-        if op.op in ROW_OPS:
-            self.number(f"{where}.off", op.off, 4095)
-            if op.size not in (1, 2, 4, 8):
-                self.fail(f"{where}.size is {op.size}; expected 1, 2, 4 or 8")
-        most = 255 if op.op in MSR_OPS else 3
-        if op.op in MSR_OPS or op.op == "HEOI":
-            self.number(f"{where}.off", op.off, most)
+        self.number(f"{where}.off", op.off, 255 if op.op in MSR_OPS else 3 if op.op == "HEOI" else 4095)
+        if op.size not in (1, 2, 4, 8) and (op.size != 0 or op.op in ROW_OPS):
+            self.fail(f"{where}.size is {op.size}; expected 1, 2, 4 or 8")
+        self.number(f"{where}.flags", op.flags, 255)
         value = self.number(f"{where}.val", op.val, 255 if op.op in VECTOR_OPS else (1 << 64) - 1)
         self.number(f"{where}.val2", op.val2, 255)
         return Action(do, op.off, op.size, value & LOW, value >> 32, op.val2, op.flags)

@@ -99,7 +99,18 @@ def seen_quads(row: Happening) -> dict[int, int]:
     return {quads[i]: quads[i + 1] | quads[i + 2] << 32 for i in range(0, len(quads), 3)}
 
 
-def expected_fields(event: Event, vid: bool, ignored: frozenset[int]) -> dict[str, Any]:
+def expected_fields(place: Place, event: Event, vid: bool, ignored: frozenset[int]) -> dict[str, Any]:
+    """Return what is compared of one event of a trace. Errors: ScenarioError where no hexadecimal number stands."""
+    try:
+        return traced_fields(event, vid, ignored)
+    except ValueError as problem:
+        raise ScenarioError(
+            f"{place.file}:{place.line}: vector {place.record.id}: an event of step {event.step} holds no "
+            f"hexadecimal number: {problem}"
+        ) from None
+
+
+def traced_fields(event: Event, vid: bool, ignored: frozenset[int]) -> dict[str, Any]:
     """Return what is compared of one event of a trace."""
     kind = event.ev
     fields: dict[str, Any] = {"event": kind, "step": event.step}
@@ -208,13 +219,7 @@ def judge(place: Place) -> Verdict:
     settled = place.record.standing() == "agree"
     ignored: frozenset[int] = frozenset()
     for event, row in zip(trace, log, strict=False):
-        try:
-            expected = expected_fields(event, vid, ignored)
-        except ValueError as problem:
-            raise ScenarioError(
-                f"{place.file}:{place.line}: vector {place.record.id}: an event of step {event.step} holds no "
-                f"hexadecimal number: {problem}"
-            ) from None
+        expected = expected_fields(place, event, vid, ignored)
         got = seen_fields(row, vid, ignored)
         if expected == got:
             continue
@@ -231,7 +236,7 @@ def judge(place: Place) -> Verdict:
             return verdict
     if len(trace) != len(log):
         at = min(len(trace), len(log))
-        more = told(expected_fields(trace[at], vid, ignored)) if at < len(trace) else "the end"
+        more = told(expected_fields(place, trace[at], vid, ignored)) if at < len(trace) else "the end"
         mine = told(seen_fields(log[at], vid, ignored)) if at < len(log) else "the end"
         verdict.fail(int(trace[at].step if at < len(trace) else log[at].step), more, mine)
     return verdict

@@ -172,10 +172,21 @@ class Play:
             if answer == Step.INTERRUPT:
                 self._handle(self.oracle.vector, flag)
             elif answer == Step.HALTED:
-                self.oracle.leave(Exit.PREEMPTION_TIMER)
-                self._react()
+                self._stay_halted()
             elif answer == Step.EXIT:
                 self._react()
+
+    def _stay_halted(self) -> None:
+        """Nothing wakes the guest: the preemption timer exits, and the host wakes it from HLT and from nothing else."""
+        activity: i64 = self.oracle.state.activity
+        if activity == Activity.HLT:
+            self.oracle.leave(Exit.PREEMPTION_TIMER)
+            self._react()
+            return
+        if activity != Activity.WAIT_FOR_SIPI:
+            self.oracle.leave(Exit.PREEMPTION_TIMER)
+            self._log_exit()
+        self.ended = 1
 
     def _instruction(self, answer: i64) -> bool:
         """An instruction came to ``answer``: the host or an exception handler acts, and the boundary follows.
