@@ -12,6 +12,7 @@ import pytest
 
 from exitless.cli.vector_files import Place, Record, read
 from exitless.cli.vectors import DEVIATIONS, Verdict, judge
+from exitless.errors import ExitlessError
 from shared import shared
 
 OWN = Path(__file__).with_name("manual.jsonl")
@@ -152,3 +153,66 @@ def test_the_unpacked_directed_set() -> None:
     verdicts = [judge(place) for place in read(str(shared("data/vectors/directed.jsonl")))]
     assert len(verdicts) == 26 and not any(v.failed for v in verdicts)
     assert {v.deviation for v in verdicts} == {"", *DEVIATIONS}
+
+
+# ---- what is odd ----
+
+
+@pytest.mark.parametrize(("activity", "reasons"), [(2, [52]), (3, [])])
+def test_a_guest_that_nothing_wakes_ends_its_play(activity: int, reasons: list[int]) -> None:
+    """In shutdown the preemption timer exits, in wait-for-SIPI nothing does; the host wakes from HLT alone."""
+    record = deepcopy(OURS[0])
+    record["init"]["activity"] = activity
+    record["events"] = [
+        {"ev": "exit", "step": -1, "reason": reason, "if": 1, "rvi": 0x2F, "d": {"0a0": "0x2f"}} for reason in reasons
+    ]
+    assert not verdict(record).failed
+
+
+ODD = [
+    None,
+    True,
+    -1,
+    0,
+    3,
+    7,
+    255,
+    256,
+    4096,
+    2**31,
+    2**32,
+    2**63,
+    2**64 - 1,
+    2**64,
+    2**70,
+    1.5,
+    "",
+    "0x",
+    "zz",
+    "-0x5",
+]
+ODD += ["0x" + "f" * 70, [], {}, [300], {"080": "-0x1"}, {"zz": "0x1"}, ["secondary"], "RD", "step"]
+
+
+@pytest.mark.parametrize("part", ["init", "op", "event", "record"])
+def test_every_odd_value_anywhere_is_judged_or_refused_in_one_sentence(part: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.jsonl"
+    for record in (OURS[46], OURS[20], OURS[1]):
+        for value in ODD:
+            changed = deepcopy(record)
+            target = {
+                "init": changed["init"],
+                "op": changed["ops"][0],
+                "event": changed["events"][0],
+                "record": changed,
+            }
+            for name in list(target[part]):
+                old = target[part][name]
+                target[part][name] = value
+                path.write_text(json.dumps(changed), encoding="utf-8")
+                try:
+                    for place in read(str(path)):
+                        judge(place)
+                except ExitlessError as problem:
+                    assert str(problem).startswith(f"{path}:1: ") and "\n" not in str(problem)
+                target[part][name] = old
