@@ -168,23 +168,93 @@ class _Parts(io.RawIOBase):
         return count
 
 
-def _zstd(name: str, parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Unpack zstd with the standard library where it has it, else with the package ``zstandard``."""
-    file = io.BufferedReader(_Parts(parts))
-    stream: Any
-    try:
-        stream = importlib.import_module("compression.zstd").ZstdFile(file)
-    except ImportError:
+def _zstd_module(name: str, otherwise: str) -> Any:
+    """Find zstd in the standard library where it has it, else the package ``zstandard``. Errors: TraceError."""
+    for module in ("compression.zstd", "zstandard"):
         try:
-            zstandard = importlib.import_module("zstandard")
+            return importlib.import_module(module)
         except ImportError:
-            raise TraceError(
-                f"{name}: is packed with zstd, which needs the package zstandard: pip install 'exitless[zstd]', "
-                "or unpack the file with zstd -d first"
-            ) from None
-        stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+            continue
+    raise TraceError(
+        f"{name}: is packed with zstd, which needs the package zstandard: pip install 'exitless[zstd]', {otherwise}"
+    )
+
+
+def _zstd(name: str, parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Unpack a stream of zstd."""
+    file = io.BufferedReader(_Parts(parts))
+    zstd = _zstd_module(name, "or unpack the file with zstd -d first")
+    stream: Any
+    if hasattr(zstd, "ZstdFile"):
+        stream = zstd.ZstdFile(file)
+    else:
+        stream = zstd.ZstdDecompressor().stream_reader(file, read_across_frames=True)
     while part := stream.read(CHUNK):
         yield part
+
+
+class Unpacker:
+    """Unpacks pieces that stand within a recording, packed by ``zlib`` or ``zstd``. Errors: TraceError, for others."""
+
+    def __init__(self, name: str, packing: str, otherwise: str = "or record without compression") -> None:
+        self._zstd: Any = None
+        if packing == "zstd":
+            self._zstd = _zstd_module(name, otherwise)
+        elif packing != "zlib":
+            raise TraceError(f"{name}: its parts are packed with {packing!r}; expected none, zlib or zstd")
+
+    def stream(self) -> Any:
+        """Return an object whose ``decompress`` unpacks one stream, part by part."""
+        if self._zstd is None:
+            return zlib.decompressobj()
+        return self._zstd.ZstdDecompressor() if hasattr(self._zstd, "ZstdFile") else _ZstdStream(self._zstd)
+
+    def unpack(self, data: bytes, size: int) -> bytes:
+        """Unpack one piece that should have ``size`` bytes; gives what there is, never more, if it is damaged."""
+        try:
+            return bytes(self.stream().decompress(data, size))
+        except Exception as broken:
+            if not isinstance(broken, (zlib.error, EOFError, MemoryError)) and type(broken).__name__ != "ZstdError":
+                raise
+            return b""
+
+
+class _ZstdStream:
+    """The package ``zstandard`` with the interface of the standard library, as far as it is needed here."""
+
+    def __init__(self, module: Any) -> None:
+        self._reader = _Fed()
+        self._stream = module.ZstdDecompressor().stream_reader(self._reader, read_across_frames=True)
+
+    def decompress(self, data: bytes, size: int) -> bytes:
+        """Unpack what follows, at most ``size`` bytes."""
+        self._reader.feed(data)
+        out = b""
+        while len(out) < size and (part := self._stream.read(size - len(out))):
+            out += part
+        return out
+
+
+class _Fed(io.RawIOBase):
+    """A readable file whose bytes are fed to it."""
+
+    def __init__(self) -> None:
+        self._data = b""
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes."""
+        self._data += data
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer with what there is."""
+        count = min(len(buffer), len(self._data))
+        buffer[:count] = self._data[:count]
+        self._data = self._data[count:]
+        return count
 
 
 def _unpacked(name: str, file: BinaryIO, first: bytes) -> tuple[str, Iterator[bytes] | None]:
