@@ -21,7 +21,12 @@ MOST_PROBLEMS: Final = 20
 Row = tuple[int, int, int, int, int, int]
 
 # Module and class of each reader, in the order in which they look at a recording's first bytes.
-READERS: Final = (("exitless.traces.trace_dat", "TraceDat"), ("exitless.traces.xentrace", "Xentrace"))
+READERS: Final = (
+    ("exitless.traces.trace_dat", "TraceDat"),
+    ("exitless.traces.xentrace", "Xentrace"),
+    ("exitless.traces.ftrace_text", "FtraceText"),
+    ("exitless.traces.perf_script", "PerfScript"),
+)
 
 
 class Vcpu:

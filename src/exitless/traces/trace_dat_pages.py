@@ -129,7 +129,7 @@ class PerCpu:
         """Decode a page's events; False when one of them does not end within the page."""
         plans, rows, cpu, n, i = self.plans, self.rows, self.cpu, len(words), 0
         little = self.page.order == "<"
-        whole = True
+        whole, last = True, self.last
         while i < n:
             word = words[i]
             kind, delta = (word & 31, word >> 5) if little else (word >> 27, word & DELTA)
@@ -145,6 +145,7 @@ class PerCpu:
                     whole = False
                     break
                 now += delta
+                last = now
                 number = words[at] & 0xFFFF if little else words[at] >> 16
                 plan = plans.get(number)
                 if plan is None:
@@ -171,7 +172,7 @@ class PerCpu:
                 i += 1 + max(1, words[i + 1] >> 2)
             else:
                 break
-        self.last = max(self.last, now)
+        self.last = last
         return whole
 
     def _absolute(self, now: int, stamp: int) -> int:
