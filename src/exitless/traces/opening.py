@@ -17,6 +17,7 @@ from exitless.errors import TraceError
 
 HEAD: Final = 65536
 CHUNK: Final = 65536
+SLICE: Final = 256
 IN_MEMORY: Final = 32 << 20
 MOST_UNPACKED: Final = 16 << 30
 XZ_MEMORY: Final = 512 << 20
@@ -209,52 +210,39 @@ class Unpacker:
             return zlib.decompressobj()
         return self._zstd.ZstdDecompressor() if hasattr(self._zstd, "ZstdFile") else _ZstdStream(self._zstd)
 
-    def unpack(self, data: bytes, size: int) -> bytes:
-        """Unpack one piece that should have ``size`` bytes; gives what there is, never more, if it is damaged."""
+    def feed(self, stream: Any, data: bytes, size: int) -> bytes | None:
+        """Unpack what follows of a stream, at most ``size`` bytes; None when it is damaged."""
         try:
-            return bytes(self.stream().decompress(data, size))
+            return bytes(stream.decompress(data, size))
         except Exception as broken:
             if not isinstance(broken, (zlib.error, EOFError, MemoryError)) and type(broken).__name__ != "ZstdError":
                 raise
-            return b""
+            return None
+
+    def unpack(self, data: bytes, size: int) -> bytes:
+        """Unpack one piece that should have ``size`` bytes; nothing if it is damaged."""
+        return self.feed(self.stream(), data, size) or b""
 
 
 class _ZstdStream:
-    """The package ``zstandard`` with the interface of the standard library, as far as it is needed here."""
+    """The package ``zstandard`` with the interface of the standard library, as far as it is needed here.
+
+    It is fed a few bytes at a time, since what they unpack to has no other limit.
+    """
 
     def __init__(self, module: Any) -> None:
-        self._reader = _Fed()
-        self._stream = module.ZstdDecompressor().stream_reader(self._reader, read_across_frames=True)
+        self._new = module.ZstdDecompressor().decompressobj
+        self._stream = self._new()
 
     def decompress(self, data: bytes, size: int) -> bytes:
         """Unpack what follows, at most ``size`` bytes."""
-        self._reader.feed(data)
-        out = b""
-        while len(out) < size and (part := self._stream.read(size - len(out))):
-            out += part
-        return out
-
-
-class _Fed(io.RawIOBase):
-    """A readable file whose bytes are fed to it."""
-
-    def __init__(self) -> None:
-        self._data = b""
-
-    def feed(self, data: bytes) -> None:
-        """Add bytes."""
-        self._data += data
-
-    def readable(self) -> bool:
-        """Tell that it can be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer with what there is."""
-        count = min(len(buffer), len(self._data))
-        buffer[:count] = self._data[:count]
-        self._data = self._data[count:]
-        return count
+        out = bytearray()
+        while data and len(out) < size:
+            if self._stream.eof:
+                self._stream = self._new()
+            out += self._stream.decompress(data[:SLICE])
+            data = self._stream.unused_data + data[SLICE:] if self._stream.eof else data[SLICE:]
+        return bytes(out[:size])
 
 
 def _unpacked(name: str, file: BinaryIO, first: bytes) -> tuple[str, Iterator[bytes] | None]:

@@ -24,6 +24,7 @@ Row = tuple[int, int, int, int, int, int]
 READERS: Final = (
     ("exitless.traces.trace_dat", "TraceDat"),
     ("exitless.traces.xentrace", "Xentrace"),
+    ("exitless.traces.perf_data", "PerfData"),
     ("exitless.traces.ftrace_text", "FtraceText"),
     ("exitless.traces.perf_script", "PerfScript"),
 )
