@@ -41,6 +41,7 @@ INTERPRETED = {
     "study/journeys.py": "works on finished records for pictures",
     "study/spans.py": "works on finished records for pictures",
     "study/summary.py": "turns counts into what is printed, once a run",
+    "study/trace_totals.py": "samples and counters of the report on a recording",
     "study/trace_report.py": "works on what a reader gives; its cost is the reader's",
     "vocab/hypercalls.py": "a table of names",
     "vocab/svm_exits.py": "a table of names",

@@ -5,20 +5,25 @@ and needs to know no tracer. The time of an exit runs to the next entry of the s
 have touched is not timed.
 """
 
-from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from exitless.study.trace_totals import Cpu, Times, Vector
 from exitless.vocab.hypercalls import hypercall_name
 from exitless.vocab.kinds import Kind, RunState
 
 # A reader's row of this kind says that a pCPU's records were lost (a >= 0) or that it is seen again (a = -1).
 LOST: Final = 0
 STATES: Final = ("running", "runnable", "blocked", "offline")
-UNKNOWN: Final = -1
+EMPTY: Final = -2
+NMI: Final = 2
 MOST_CALLS: Final = 4096
 OTHER_CALL: Final = -1
+
+INTERRUPTS: Final = frozenset(
+    {Kind.IRQ_INJECT, Kind.IRQ_REINJECT, Kind.IRQ_WINDOW, Kind.IRQ_EOI, Kind.EOI_SPARED, Kind.IRQ_REQUEST}
+)
 
 Row = tuple[int, int, int, int, int, int]
 
@@ -41,86 +46,14 @@ class Facts:
     lost_intervals: int
     vcpus: list[tuple[str, int, int]]
     exit_name: Callable[[int], str]
+    call_name: Callable[[int], str] = hypercall_name
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-class Times:
-    """A sample of times in ps: ``queued`` of their sum were waits for a pCPU, ``handled`` came before such waits.
-
-    ``at`` gives a nearest-rank percentile in whole ns, 0 for an empty sample.
-    """
-
-    def __init__(self) -> None:
-        self.sample = array("q")
-        self.sorted = False
-        self.queued = 0
-        self.handled = 0
-
-    def add(self, time_ps: int) -> None:
-        """Take one more."""
-        self.sample.append(time_ps)
-        self.sorted = False
-
-    def at(self, per_mille: int) -> int:
-        """Return a percentile, given in thousandths."""
-        if not self.sorted:
-            self.sample = array("q", sorted(self.sample))
-            self.sorted = True
-        n = len(self.sample)
-        return self.sample[min(n - 1, max(0, -(-per_mille * n // 1000) - 1))] // 1000 if n else 0
-
-    def as_json(self) -> dict[str, int]:
-        """Return the percentiles of the contract."""
-        return {"p50": self.at(500), "p99": self.at(990), "max": self.at(1000)}
-
-
-class Cpu:
-    """One vCPU as it passes; exits without a known vCPU have one of these a pCPU. Units: ps, -1 for none."""
-
-    def __init__(self) -> None:
-        self.exits = 0
-        self.code = 0
-        self.exited = -1
-        self.entered = -1
-        self.queued = 0
-        self.parked = -1
-        self.guest = 0
-        self.host = 0
-        self.pcpu = -1
-        self.state = UNKNOWN
-        self.since = 0
-        self.spent = [0, 0, 0, 0]
-        self.stays = [0, 0, 0, 0]
-        self.serving: set[int] = set()
-        self.waiting: dict[int, int] = {}
-        self.given: set[int] = set()
-        self.accepted: dict[int, int] = {}
-
-    def forget(self) -> None:
-        """What happens to it is not seen from now on."""
-        self.exited = self.entered = -1
-        self.state = UNKNOWN
-        self.serving.clear()
-        self.waiting.clear()
-        self.accepted.clear()
-
-
-class Vector:
-    """One guest vector. ``direct``: it was injected again without an end of interrupt, so none is to be expected.
-
-    ``rechecks`` counts windows armed for a vector that the same exit had already injected: nothing waits for those.
-    """
-
-    def __init__(self) -> None:
-        self.accepted = 0
-        self.injected = 0
-        self.windows = 0
-        self.rechecks = 0
-        self.eoi = 0
-        self.direct = False
-        self.latency = Times()
-        self.wait = Times()
+def by_vector(counts: dict[int, int]) -> dict[str, int]:
+    """Name the vectors of some counts."""
+    return {f"0x{number:02x}": count for number, count in sorted(counts.items())}
 
 
 class TraceReport:
@@ -161,7 +94,7 @@ class TraceReport:
                 known = (vcpu, a) in self.calls or len(self.calls) < MOST_CALLS
                 key = (vcpu, a) if known else (vcpu, OTHER_CALL)
                 self.calls[key] = self.calls.get(key, 0) + 1
-            elif kind in (Kind.IRQ_INJECT, Kind.IRQ_WINDOW, Kind.IRQ_EOI, Kind.IRQ_REQUEST):
+            elif kind in INTERRUPTS:
                 self._interrupt(time, kind, self._cpu(pcpu, vcpu), a)
             elif kind == Kind.HOST_IRQ:
                 table, key2 = (self.host_irqs, b) if a < 0 <= b else (self.host_vectors, a)
@@ -184,6 +117,7 @@ class TraceReport:
         cpu.pcpu = pcpu
         cpu.exits += 1
         self.counts[code] = self.counts.get(code, 0) + 1
+        cpu.codes[code] = cpu.codes.get(code, 0) + 1
         if cpu.entered >= 0:
             cpu.guest += time - cpu.entered
         cpu.entered, cpu.exited, cpu.code, cpu.queued, cpu.parked = -1, time, code, 0, -1
@@ -199,6 +133,8 @@ class TraceReport:
             if times is None:
                 times = self.times[cpu.code] = Times()
             times.add(spent)
+            cpu.handled[cpu.code] = cpu.handled.get(cpu.code, 0) + spent
+            cpu.timed[cpu.code] = cpu.timed.get(cpu.code, 0) + 1
             times.queued += cpu.queued
             times.handled += (time if cpu.parked < 0 else cpu.parked) - cpu.exited
         cpu.entered, cpu.exited = time, -1
@@ -224,9 +160,9 @@ class TraceReport:
         cpu.state, cpu.since = new, time
 
     def _interrupt(self, time: int, kind: int, cpu: Cpu, number: int) -> None:
-        """A guest vector is accepted, waits for a window, is injected, or ended."""
+        """A guest vector is accepted, waits for a window, is injected (once more), or ended."""
         if kind == Kind.IRQ_EOI:
-            self._eoi(cpu, number)
+            self._eoi(time, cpu, number)
             return
         vector = self.vectors.get(number)
         if vector is None:
@@ -234,15 +170,23 @@ class TraceReport:
         if kind == Kind.IRQ_REQUEST:
             self.accepts += 1
             vector.accepted += 1
-            cpu.accepted.setdefault(number, time)
+            cpu.requested[number] = cpu.requested.get(number, 0) + 1
+            if number != NMI:  # no tracer says when an NMI is injected
+                vector.merged += number in cpu.accepted
+                cpu.accepted.setdefault(number, time)
         elif kind == Kind.IRQ_WINDOW:
             vector.windows += 1
             if number in cpu.given:
                 vector.rechecks += 1
             else:
                 cpu.waiting.setdefault(number, time)
+        elif kind == Kind.IRQ_REINJECT:
+            vector.reinjected += 1
+        elif kind == Kind.EOI_SPARED:
+            vector.spared += 1
         else:
             vector.injected += 1
+            cpu.injected[number] = cpu.injected.get(number, 0) + 1
             cpu.given.add(number)
             if number in cpu.waiting:
                 vector.wait.add(time - cpu.waiting.pop(number))
@@ -250,21 +194,28 @@ class TraceReport:
                 vector.latency.add(time - cpu.accepted.pop(number))
             if number in cpu.serving:
                 vector.direct = True
-            cpu.serving.add(number)
+            cpu.serving[number] = time
 
-    def _eoi(self, cpu: Cpu, number: int) -> None:
-        """An end of interrupt; where the tracer names no vector, the highest in service is the one that ends."""
+    def _eoi(self, time: int, cpu: Cpu, number: int) -> None:
+        """An end of interrupt; where the tracer names no vector, the highest in service is the one that ends.
+
+        What a processor delivered by itself was never injected; its wait then runs to its end.
+        """
         if number >= 0:
             self.eois_told += 1
-            self.vectors.setdefault(number, Vector()).eoi += 1
-            cpu.serving.discard(number)
+            vector = self.vectors.setdefault(number, Vector())
+            vector.eoi += 1
+            if number in cpu.serving:
+                vector.service.add(time - cpu.serving.pop(number))
+            elif number in cpu.accepted:
+                vector.whole.add(time - cpu.accepted.pop(number))
             return
-        held = [v for v in cpu.serving if not self.vectors[v].direct]
+        held = [v for v in cpu.serving if not self.vectors[v].direct] if number != EMPTY else []
         if not held:
             self.eois_unmatched += 1
             return
         highest = max(held)
-        cpu.serving.discard(highest)
+        self.vectors[highest].service.add(time - cpu.serving.pop(highest))
         self.vectors[highest].eoi += 1
 
     def _lost(self, time: int, pcpu: int, vcpu: int, count: int) -> None:
@@ -309,6 +260,16 @@ class TraceReport:
             }  # fmt: skip
         return out
 
+    def _reasons_of(self, cpu: Cpu, facts: Facts) -> dict[str, dict[str, int]]:
+        """Return the exits of one vCPU by reason, most frequent first; ``timed`` of them have a time."""
+        out: dict[str, dict[str, int]] = {}
+        for code, count in sorted(cpu.codes.items(), key=lambda item: -item[1]):
+            mine = out.setdefault(facts.exit_name(code), {"count": 0, "timed": 0, "time_ns": 0})
+            mine["count"] += count
+            mine["timed"] += cpu.timed.get(code, 0)
+            mine["time_ns"] += cpu.handled.get(code, 0) // 1000
+        return out
+
     def vcpus(self, facts: Facts) -> list[dict[str, Any]]:
         """Return every vCPU, and what stands in for unknown ones, by machine and number."""
         out = []
@@ -316,7 +277,8 @@ class TraceReport:
             vm, number, tid = facts.vcpus[key] if key >= 0 else ("unknown", -1, -1)
             out.append({
                 "vm": vm, "vcpu": number, "tid": tid, "exits": cpu.exits, "guest_ns": cpu.guest // 1000,
-                "host_ns": cpu.host // 1000, "pcpu": cpu.pcpu,
+                "host_ns": cpu.host // 1000, "pcpu": cpu.pcpu, "by_reason": self._reasons_of(cpu, facts),
+                "accepted": by_vector(cpu.requested), "injected": by_vector(cpu.injected),
                 "runstates": {
                     STATES[n]: {"count": cpu.stays[n], "time_ns": cpu.spent[n] // 1000}
                     for n in range(4) if cpu.stays[n]
@@ -334,7 +296,10 @@ class TraceReport:
                 "accepted": v.accepted if self.accepts else None, "injected": v.injected,
                 "eoi": None if not told else 0 if v.direct and not self.eois_told else v.eoi,
                 "latency_ns": sample.as_json(), "latency_from": "accepted" if sample is v.latency else "window armed",
-                "latencies": len(sample.sample), "windows_armed": v.windows, "windows_rechecked": v.rechecks, "direct": v.direct,
+                "latencies": len(sample.sample), "windows_armed": v.windows, "windows_rechecked": v.rechecks,
+                "direct": v.direct, "reinjected": v.reinjected, "merged": v.merged if self.accepts else None,
+                "eoi_without_exit": v.spared, "service_ns": v.service.as_json(), "services": len(v.service.sample),
+                "accept_to_eoi_ns": v.whole.as_json(), "accept_to_eois": len(v.whole.sample),
             }  # fmt: skip
         return out
 
@@ -343,7 +308,7 @@ class TraceReport:
         total: dict[str, int] = {}
         by_vm: dict[str, dict[str, int]] = {}
         for (vcpu, number), count in sorted(self.calls.items(), key=lambda item: -item[1]):
-            name = "others" if number == OTHER_CALL else hypercall_name(number)
+            name = "others" if number == OTHER_CALL else facts.call_name(number)
             vm = facts.vcpus[vcpu][0] if vcpu >= 0 else "unknown"
             mine = by_vm.setdefault(vm, {})
             total[name] = total.get(name, 0) + count

@@ -18,7 +18,7 @@ KERNEL: Final = "# tracer:"
 
 
 class FtraceText(TextReader):
-    """Lines of ``COMM-PID [CPU] TIME: EVENT: TEXT``; the system of an event is not told and taken from what is known."""
+    """Lines of ``COMM-PID [CPU] TIME: EVENT: TEXT``; an event's system is not told and taken from what is known."""
 
     format = "ftrace text"
     what = "text of ftrace or trace-cmd report"

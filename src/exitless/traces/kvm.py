@@ -91,7 +91,8 @@ NAMES: Final = {
         "kvm_hv_synic_send_eoi kvm_hv_synic_set_irq kvm_hv_synic_set_msr kvm_hv_timer_state kvm_inj_exception "
         "kvm_invlpga kvm_ioapic_delayed_eoi_inj kvm_mmio kvm_msr kvm_nested_intercepts kvm_nested_intr_vmexit "
         "kvm_nested_vmenter kvm_nested_vmenter_failed kvm_nested_vmexit kvm_nested_vmexit_inject kvm_nested_vmrun "
-        "kvm_page_fault kvm_pi_irte_update kvm_pio kvm_ple_window kvm_ple_window_update kvm_pml_full kvm_pv_tlb_flush kvm_pvclock_update "
+        "kvm_page_fault kvm_pi_irte_update kvm_pio kvm_ple_window kvm_ple_window_update kvm_pml_full kvm_pv_tlb_flush "
+        "kvm_pvclock_update "
         "kvm_rmp_fault kvm_set_spte_hva kvm_skinit kvm_smm_transition kvm_test_age_hva kvm_track_tsc "
         "kvm_try_async_get_page kvm_unmap_hva_range kvm_update_master_clock kvm_userspace_exit kvm_vcpu_wakeup "
         "kvm_vmgexit_enter kvm_vmgexit_exit kvm_vmgexit_msr_protocol_enter kvm_vmgexit_msr_protocol_exit "
@@ -114,7 +115,9 @@ NAMES: Final = {
         "sched_stat_iowait sched_wait_task sched_pi_setprio sched_move_numa sched_swap_numa sched_stick_numa "
         "sched_wake_idle_without_ipi"
     ),
-    "ftrace": "print bprint bputs function funcgraph_entry funcgraph_exit kernel_stack user_stack context_switch wakeup",
+    "ftrace": (
+        "print bprint bputs function funcgraph_entry funcgraph_exit kernel_stack user_stack context_switch wakeup"
+    ),
 }  # fmt: skip
 
 KNOWN: Final = {f"{system}:{name}" for system, names in NAMES.items() for name in names.split()}

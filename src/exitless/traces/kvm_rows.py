@@ -52,8 +52,8 @@ class Clock:
 class Threads:
     """Which threads are vCPUs, of which machine.
 
-    Shapes: ``vcpus`` are the reader's; ``place`` finds a thread's vCPU; ``numbers`` the vCPUs with one number; ``tgids``
-    the process of a thread, where the recording tells it.
+    Shapes: ``vcpus`` are the reader's; ``place`` finds a thread's vCPU; ``numbers`` the vCPUs with one number;
+    ``tgids`` the process of a thread, where the recording tells it; ``guests`` machine and number of a thread.
     """
 
     def __init__(self, name: str) -> None:
@@ -239,7 +239,7 @@ class Mapper:
 
     def _msi(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
         """A message; its destination is bits 12-19 of the address, and in x2APIC format its upper word as well."""
-        tid, address, data = v
+        _, address, data = v
         mode = data >> 8 & 7
         target = address >> 12 & 255 | address >> 32 & 0xFFFFFF00
         vector = data & 255 if mode < 2 else NMI_VECTOR if mode == NMI else -1
@@ -249,7 +249,7 @@ class Mapper:
         self.rows.append((now, Kind.GUEST_LINE, cpu, -1, v[1], v[2]))
 
     def _ioapic(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        tid, entry, pin, merged = v
+        _, entry, pin, merged = v
         flags = (COALESCED if merged else 0) + (MASKED if entry & 0x10000 else 0)
         self.rows.append((now, Kind.IOAPIC_SET, cpu, -1, entry & 255, (pin & 255) + flags))
 

@@ -1,9 +1,9 @@
 """How tracepoints look as text: one row a tracepoint, with its forms from the newest kernel's to the oldest's.
 
 A form is what the kernel or a plugin of trace-cmd prints, with the fields in braces: ``{field:d}`` decimal, ``:x``
-hexadecimal, ``:r`` an exit's name, ``:m`` a delivery mode, ``:s`` a thread's state, ``:A`` the destination of a message,
-``:w`` a word, ``:c`` any text, ``:?text`` 1 if that text follows, ``:Ktext`` the mask bit if it does. A field that stands
-twice is put together from both. ``-`` is no field. Text after the form does not matter.
+hexadecimal, ``:r`` an exit's name, ``:m`` a delivery mode, ``:s`` a thread's state, ``:A`` a message's destination,
+``:w`` a word, ``:c`` any text, ``:?text`` 1 if that text follows, ``:Ktext`` the mask bit if it does. A field that
+stands twice is put together from both. ``-`` is no field. Text after the form does not matter.
 
 The raw form of ``trace-cmd report -R`` names every field as the binary format does and is read without a form; it
 loses what the event's own text would not print, such as whether a pin is masked.
@@ -76,7 +76,7 @@ HEXADECIMAL: Final = ("apicid", "dest_id")
 
 def reason(text: str) -> int:
     """Turn an exit's name into its number; a name nobody knows may be a number itself."""
-    name, _, flag = text.partition(" FAILED_VMENTRY")
+    name = text.partition(" FAILED_VMENTRY")[0]
     flags = FAILED_ENTRY if text != name else 0
     if name in REASONS:
         return REASONS[name][0] | flags

@@ -132,7 +132,7 @@ class PerfData(LinuxReader):
             self.problem(f"{source.name}: ends at offset {end} within a record")
 
     def _some(self, data: bytes, place: int) -> tuple[int, bool]:
-        """Read the whole records in some bytes; returns how many bytes they took (-1: no further), and if a round ended."""
+        """Read whole records; returns how many bytes they took (-1: no further), and whether a round ended."""
         i, n, rounds, head = 0, len(data), False, HEAD[self.order].unpack_from
         while i + 8 <= n:
             kind, _, size = head(data, i)

@@ -134,12 +134,12 @@ class PerfLayout:
 def read_attr(data: bytes, order: str) -> Attr:
     """Read one perf_event_attr of at least 64 bytes."""
     kind, _, config, _, sample, read, flags = struct.unpack_from(order + "IIQQQQQ", data)
-    bit = (lambda n: flags >> n & 1) if order == "<" else (lambda n: flags >> (63 - n) & 1)
+    own_clock, all_ids = (flags >> (n if order == "<" else 63 - n) & 1 for n in (25, 18))
     clock = "perf"
-    if bit(25) and len(data) >= CLOCK_AT + 4:
+    if own_clock and len(data) >= CLOCK_AT + 4:
         number = struct.unpack_from(order + "i", data, CLOCK_AT)[0]
         clock = CLOCKS.get(number, f"clock {number}")
-    return Attr(kind, config, sample, read, bool(bit(18)), clock)
+    return Attr(kind, config, sample, read, bool(all_ids), clock)
 
 
 def read_perf_layout(source: Source) -> PerfLayout:
@@ -162,7 +162,8 @@ def read_perf_layout(source: Source) -> PerfLayout:
         layout.problems.append(f"{source.name}: was not finished by perf record; what it holds is read to its end")
     elif layout.end > source.size:
         layout.problems.append(
-            f"{source.name}: should hold records up to offset {layout.end}, but ends at {source.size}; the rest is missing"
+            f"{source.name}: should hold records up to offset {layout.end}, but ends at {source.size}; the rest is "
+            "missing"
         )
         layout.end = source.size
         return layout

@@ -34,10 +34,10 @@ class Line(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """A line that says that records of a pCPU were lost; ``count`` 0: nobody knows how many."""
+    """A line that says that records of a pCPU were lost; ``lost`` 0: nobody knows how many."""
 
     cpu: int
-    count: int
+    lost: int
 
 
 def lines_of(source: Source) -> Iterator[str]:
@@ -151,7 +151,7 @@ class TextReader(LinuxReader):
                 continue
             if isinstance(line, Lost):
                 if line.cpu < MOST_CPUS:
-                    self.gaps[line.cpu] = self.gaps.get(line.cpu, 0) + line.count
+                    self.gaps[line.cpu] = self.gaps.get(line.cpu, 0) + line.lost
                 continue
             before = self.last
             event = self.event(line)

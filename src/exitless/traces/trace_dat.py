@@ -2,12 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
 
 from exitless.errors import TraceError
 from exitless.traces.event_format import Plan, compile_plan
 from exitless.traces.kvm_reader import LinuxReader
-from exitless.traces.kvm_rows import Clock
 from exitless.traces.merge import merged
 from exitless.traces.opening import Source
 from exitless.traces.reader import Row

@@ -173,7 +173,11 @@ def read_parts(layout: Layout, at: Cursor) -> None:
 
 def read_places(at: Cursor, cpus: int) -> list[Part]:
     """Read where each pCPU's pages are."""
-    return [Part(cpu, *at.numbers("QQ", f"the place of pCPU {cpu}'s pages")) for cpu in range(cpus)]
+    parts = []
+    for cpu in range(cpus):
+        offset, size = at.numbers("QQ", f"the place of pCPU {cpu}'s pages")
+        parts.append(Part(cpu, offset, size))
+    return parts
 
 
 def read_options(layout: Layout, at: Cursor, sections: bool) -> int:
@@ -205,7 +209,8 @@ def open_section(layout: Layout, source: Source, at: Cursor, offset: int) -> tup
     packed, whole = head.numbers("II", "the size of a packed section")
     if layout.unpacker is None or whole > MOST_SECTION:
         raise TraceError(
-            f"{source.name}: the section at offset {offset} is packed in a way it cannot be ({packed} bytes for {whole})"
+            f"{source.name}: the section at offset {offset} is packed in a way it cannot be ({packed} bytes for "
+            f"{whole})"
         )
     data = layout.unpacker.unpack(head.block(packed, "a packed section"), whole)
     if len(data) < whole:
@@ -247,7 +252,10 @@ def read_buffer(layout: Layout, source: Source, at: Cursor, option: Option) -> B
     if cpus > MOST_CPUS:
         raise TraceError(f"{source.name}: says that it has {cpus} pCPUs; expected at most {MOST_CPUS}")
     _, flags, _, _ = Cursor(source, place, at.order).numbers("HHIQ", f"the buffer at offset {place}")
-    parts = [Part(*inner.numbers("IQQ", "the place of a pCPU's pages"), bool(flags & 1)) for _ in range(cpus)]
+    parts = []
+    for _ in range(cpus):
+        cpu, offset, length = inner.numbers("IQQ", "the place of a pCPU's pages")
+        parts.append(Part(cpu, offset, length, bool(flags & 1)))
     if any(part.cpu >= MOST_CPUS for part in parts):
         raise TraceError(f"{source.name}: has a pCPU {max(part.cpu for part in parts)}; expected one below {MOST_CPUS}")
     return Buffer(name, clock or layout.clock, checked_page(source.name, size), parts)
