@@ -37,7 +37,10 @@ class TraceDat(LinuxReader):
                 self.notes.append(
                     f"the buffer {buffer.name!r} is left out, since its clock is {buffer.clock} and not {name}"
                 )
-        self.use_clock(clock_of(self.layout, name, self.given_hz(name)))
+        given = bool(self.clock_hz)
+        self.use_clock(clock_of(self.layout, name, self.given_hz(name), given))
+        if self.layout.tsc is not None and not given:
+            self.clock_hz, self.clock_origin = 0, "recorded"
         self.size = sum(part.size for buffer in self.buffers for part in buffer.parts)
         self.pcpus = 1 + max((part.cpu for buffer in self.buffers for part in buffer.parts), default=-1)
         self.mapper.threads.guests = self.layout.guests

@@ -95,11 +95,11 @@ def guests_of(at: Cursor) -> dict[int, tuple[str, int]]:
     return found
 
 
-def clock_of(layout: "Layout", name: str, hz: int) -> Clock:
-    """Choose the clock: ns, or ticks with the file's own conversion or a given frequency."""
+def clock_of(layout: "Layout", name: str, hz: int, given: bool) -> Clock:
+    """Choose the clock: ns, or ticks of a given frequency, or by the file's own conversion, or of an assumed one."""
     if not hz:
         return Clock(name)
-    if layout.tsc is not None:
+    if layout.tsc is not None and not given:
         times, right = layout.tsc
         return Clock(name, times * (PS_PER_S // 10**9), 2**right)
     return Clock.of_hz(name, hz)
