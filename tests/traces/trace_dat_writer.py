@@ -140,7 +140,8 @@ class Writer:
 
     def v6(
         self, cpus: Sequence[Sequence[bytes]], options: Sequence[tuple[int, bytes]] = ((4, b"local [mono]\0"),),
-        systems: Sequence[tuple[str, Sequence[str]]] = SYSTEMS, instance: Sequence[Sequence[bytes]] = (), ftrace: Sequence[str] = (),
+        systems: Sequence[tuple[str, Sequence[str]]] = SYSTEMS, instance: Sequence[Sequence[bytes]] = (),
+        ftrace: Sequence[str] = (),
     ) -> bytes:  # fmt: skip
         """Write version 6 with each pCPU's pages, and those of an instance called ``inner``."""
         out = self.start(6) + self.header() + self.pack("I", len(ftrace)) + b"".join(self.sized(e) for e in ftrace)

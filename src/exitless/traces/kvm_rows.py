@@ -75,6 +75,7 @@ class Threads:
 
     def runs(self, tid: int, number: int) -> int:
         """A thread proves to run a vCPU, ``number`` -1 where that is not told; returns its place."""
+        number = max(number, -1)
         place = self.place.get(tid, -1)
         if place < 0:
             waiting = [n for n in self.numbers.get(number, []) if self.vcpus[n].tid < 0] if number >= 0 else []
@@ -97,6 +98,8 @@ class Threads:
 
     def addressed(self, number: int, tid: int) -> int:
         """A thread acts on a vCPU of its own machine; returns its place, -1 where that could be several."""
+        if number < 0:
+            return -1
         own = self.place.get(tid, -1)
         if own >= 0 and self.vcpus[own].number == number:
             return own

@@ -48,7 +48,7 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
     "kvm:kvm_msi_set_irq": ("dst {address:A} vec {data:d} ({data:m}|",),
     "kvm:kvm_set_irq": ("gsi {gsi:d} level {level:d}",),
     "kvm:kvm_ioapic_set_irq": (
-        "pin {pin:d} dst {-:x} vec {e:d} ({-:w}|{-:w}|{-:w}{e:K|masked}){coalesced:? (coalesced)}",
+        "pin {pin:d} dst {-:x} vec {e:d} ({e:m}|{-:w}|{-:w}{e:K|masked}){coalesced:? (coalesced)}",
     ),
     "kvm:kvm_pic_set_irq": ("chip {chip:d} pin {pin:d} ({-:w}{-:?|masked}){coalesced:? (coalesced)}",),
     "kvm:kvm_hypercall": ("nr 0x{nr:x} a0 0x{a0:x}",),

@@ -32,7 +32,7 @@ MOST_UNPACKED: Final = 64 << 20
 MOST_TRACING: Final = 64 << 20
 MOST_CPUS: Final = 16_384
 MOST_LOST: Final = 2**40
-MOST_NS: Final = 2**62 // 1000
+MOST_NS: Final = 2**61 // 1000
 NO_PID: Final = 2**32 - 1
 HEAD: Final = {order: struct.Struct(order + "IHH") for order in "<>"}
 
@@ -57,6 +57,9 @@ class PerfData(LinuxReader):
         self.seen: set[int] = set()
         self.events_waiting: list[Event] = []
         self.newest = 0
+        self.start = -1
+        self.complete = 0
+        self.round_newest = 0
         self.begun = False
         self.handed = 0
         self.late = 0
@@ -108,9 +111,8 @@ class PerfData(LinuxReader):
         return ready
 
     def _records(self) -> Iterator[int]:
-        """Read all records; hands out, at the end of each round, the time before which all is there (0: none yet)."""
+        """Read all records; hands out, after some rounds, the time before which all is there (0: none yet)."""
         source, at, end, rest = self.source, self.layout.begin, self.layout.end, b""
-        before = 0
         while at < end:
             data = source.read_at(at, min(CHUNK, end - at))
             if not data:
@@ -122,8 +124,7 @@ class PerfData(LinuxReader):
             if used < 0:
                 return
             if rounds:
-                yield before
-                before = self.newest
+                yield self.complete
             if used > len(rest):
                 at += used - len(rest)
                 used = len(rest)
@@ -148,6 +149,7 @@ class PerfData(LinuxReader):
                 self._sample(data, i, size)
             elif kind == FINISHED_ROUND:
                 rounds = True
+                self.complete, self.round_newest = self.round_newest, self.newest
             elif kind in (COMPRESSED, COMPRESSED2):
                 rounds = self._packed(data, i, size, kind, place) or rounds
             elif kind == TRACING_DATA:
@@ -199,7 +201,9 @@ class PerfData(LinuxReader):
             self.unknown[kind] += 1
             return
         plan.count += 1
-        if cpu >= MOST_CPUS or (self.newest and abs(now - self.newest) > MOST_NS):
+        if self.start < 0:
+            self.start = now
+        if cpu >= MOST_CPUS or abs(now - self.start) > MOST_NS:
             plan.short += 1
             return
         if now > self.newest:
@@ -226,11 +230,12 @@ class PerfData(LinuxReader):
         elif kind == LOST_SAMPLES and size >= 16:
             self._lost(data, at, size, self._word_at(data, at + 8, 8))
         elif kind == HEADER_ATTR and size >= 8 + 64:
-            length = self._word_at(data, at + 12, 4) or 64
-            attr = read_attr(data[at + 8 : at + 8 + min(length, size - 8)], self.order)
-            if 64 <= length <= size - 8:
-                ids = range(at + 8 + length, at + size - 7, 8)
-                self.layout.add(attr, (self._word_at(data, n, 8) for n in ids))
+            length = self._word_at(data, at + 12, 4)
+            if not 64 <= length <= size - 8:
+                return
+            attr = read_attr(data[at + 8 : at + 8 + length], self.order)
+            ids = range(at + 8 + length, at + size - 7, 8)
+            self.layout.add(attr, (self._word_at(data, n, 8) for n in ids))
             if len(self.layout.attrs) == 1:
                 self.use_clock(Clock(attr.clock))
 
@@ -246,7 +251,7 @@ class PerfData(LinuxReader):
                 elif bit == Has.CPU:
                     cpu = self._word_at(data, place, 4)
                 place += 8
-        if abs(now - self.newest) > MOST_NS or cpu >= MOST_CPUS:
+        if abs(now - max(self.start, 0)) > MOST_NS or cpu >= MOST_CPUS:
             now, cpu = self.newest, -1
         self.events_waiting.append((now, cpu, Use.LOST, (-1, count if count < MOST_LOST else 0, now)))
 

@@ -54,7 +54,7 @@ class TraceDat(LinuxReader):
         """Make what decodes each pCPU of a buffer."""
         page = self.layout.page_of(buffer)
         clock = self.mapper.clock
-        page.limit = 2**62 * clock.over // clock.times
+        page.limit = 2**61 * clock.over // clock.times
         for part in buffer.parts:
             shift = self.layout.shifts.get(part.cpu)
             yield PerCpu(
@@ -67,7 +67,13 @@ class TraceDat(LinuxReader):
         for part in self.parts:
             part.more()
         firsts = [part.first for part in self.parts if part.first >= 0]
-        self.mapper.clock.origin = min(firsts, default=0)
+        origin = self.mapper.clock.origin = min(firsts, default=0)
+        for part in self.parts:
+            if part.first - origin > part.page.limit:
+                part.leave_out(
+                    f"{self.source.name}: the times of pCPU {part.cpu} lie further from the others than any recording "
+                    "lasts; it is left out"
+                )
         for events in merged(self.parts):
             yield self.mapper.take(events)
         self._finish()

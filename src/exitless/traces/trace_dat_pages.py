@@ -75,6 +75,11 @@ class PerCpu:
                 self._whole(data, at, f"at offset {place + at}" if place >= 0 else "in a packed piece")
         return True
 
+    def leave_out(self, sentence: str) -> None:
+        """Give up on this pCPU."""
+        self._tell(sentence)
+        self.rows, self._pieces, self.first, self.last = [], iter(()), -1, -1
+
     def _whole(self, data: bytes, at: int, where: str) -> None:
         """Decode one page, or say what is wrong with it and go on with the next."""
         if len(data) - at < self.page.data_at + 4:
@@ -107,7 +112,9 @@ class PerCpu:
         self._note_loss(data, end, at + self.page.size, commit, stamp)
         words = struct.unpack_from(f"{self.page.order}{size // 4}I", data, begin)
         if not self._events(data, begin, words, stamp):
-            self._bad(f"the page of pCPU {self.cpu} {where} holds an event that crosses its end")
+            self._bad(
+                f"the page of pCPU {self.cpu} {where} holds an event that crosses its end, or a time no recording reaches"
+            )
 
     def _bad(self, sentence: str) -> None:
         """A page cannot be used: what it held is lost."""
@@ -128,7 +135,7 @@ class PerCpu:
     def _events(self, data: bytes, begin: int, words: tuple[int, ...], now: int) -> bool:
         """Decode a page's events; False when one of them does not end within the page."""
         plans, rows, cpu, n, i = self.plans, self.rows, self.cpu, len(words), 0
-        little = self.page.order == "<"
+        little, limit = self.page.order == "<", self.page.limit
         whole, last = True, self.last
         while i < n:
             word = words[i]
@@ -164,9 +171,15 @@ class PerCpu:
             if kind == EXTEND:
                 now += delta + (words[i + 1] << 27)
                 i += 2
+                if now - self.first > limit:
+                    whole = False
+                    break
             elif kind == STAMP:
                 now = self._absolute(now, delta + (words[i + 1] << 27))
                 i += 2
+                if now - self.first > limit:
+                    whole = False
+                    break
             elif delta:
                 now += delta
                 i += 1 + max(1, words[i + 1] >> 2)
