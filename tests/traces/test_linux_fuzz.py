@@ -1,4 +1,4 @@
-"""Whatever the bytes or lines, each reader of Linux recordings ends, stays within bounds, and says TraceError or nothing."""
+"""Whatever the bytes or lines, a reader of Linux recordings ends, stays within bounds, and at most says TraceError."""
 
 import tempfile
 from pathlib import Path

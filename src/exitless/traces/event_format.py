@@ -46,7 +46,8 @@ class Plan:
     """What becomes of every record of one event.
 
     Shapes: ``read`` takes the payload's bytes and where it begins, and gives thread and needed fields in the order of
-    :data:`~exitless.traces.kvm.TRACEPOINTS`; fields that this kernel does not have are -1. ``least`` is how many bytes
+    :data:`~exitless.traces.kvm.TRACEPOINTS`; what this kernel does not have is -1,
+    and missing at the end. ``least`` is how many bytes
     a payload must have. ``count`` counts the records, ``short`` those that had fewer.
     """
 
@@ -86,6 +87,8 @@ def parse_format(text: str, system: str, place: str) -> EventFormat:
 
 def reader_of(fields: list[Field | None], order: str) -> tuple[int, Read]:
     """Compile what takes some fields out of a payload: its least size in bytes, and the function."""
+    while fields[-1] is None:
+        fields = fields[:-1]
     there = sorted({field for field in fields if field is not None}, key=lambda field: field.offset)
     layout, at = order, 0
     for field in there:

@@ -15,6 +15,8 @@ from exitless.vocab.kinds import Kind, Owner, RunState
 
 Event = tuple[int, int, int, tuple[int, ...]]
 
+VM_EXIT: Final = Kind.VM_EXIT
+VM_ENTRY: Final = Kind.VM_ENTRY
 MOST_VCPUS: Final = 65_536
 MOST_CODES: Final = 4_096
 WORD: Final = 2**62 - 1
@@ -141,14 +143,14 @@ class Threads:
 
 
 class Mapper:
-    """Makes rows of events. ``isa`` is whose exits there are, 0 before the first; ``codes`` counts them by number."""
+    """Makes rows of events. ``isa`` is whose exits there are, 0 before the first; ``codes`` are those met so far."""
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name
         self.clock = clock
         self.threads = Threads(name)
         self.isa = 0
-        self.codes: dict[int, int] = {}
+        self.codes: set[int] = set()
         self.lost_events = 0
         self.lost_intervals = 0
         self.woken: set[int] = set()
@@ -181,28 +183,33 @@ class Mapper:
         self.rows.append((now, LOST, cpu, -1, v[1], until))
 
     def _exit(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        tid, code, isa, info, intr, number = v
+        tid, code, isa, info, intr, number = v if len(v) == 6 else (*v, -1, -1, -1, -1)[:6]
         place = self.threads.place.get(tid, -1)
         if place < 0:
             place = self.threads.runs(tid, number)
         if isa != self.isa and not self.isa:
             self.isa = isa
         code &= 0x8000FFFF if isa == Isa.VMX else 0xFFFFFFFF
-        if code not in self.codes and len(self.codes) >= MOST_CODES:
-            raise TraceError(f"{self.name}: more than {MOST_CODES} exit reasons; no processor has so many")
-        self.codes[code] = self.codes.get(code, 0) + 1
+        if code not in self.codes:
+            if len(self.codes) >= MOST_CODES:
+                raise TraceError(f"{self.name}: more than {MOST_CODES} exit reasons; no processor has so many")
+            self.codes.add(code)
         if isa == Isa.VMX and code == EXTERNAL_INTERRUPT:
             info = intr & 255 if intr >= 0 and intr & VALID else -1
-        self.rows.append((now, Kind.VM_EXIT, cpu, place, code, info & WORD if info >= 0 else -1))
+        self.rows.append((now, VM_EXIT, cpu, place, code, info & WORD if info >= 0 else -1))
 
     def _entry(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
         """The guest runs; newer kernels tell what this entry injects (a valid event of type 0 is an interrupt)."""
-        tid, number, intr = v
+        tid, number = v[0], v[1]
+        intr = v[2] if len(v) > 2 else -1
         vector = intr & 255 if intr >= 0 and intr & VALID and not intr & 0x700 else -1
-        self.rows.append((now, Kind.VM_ENTRY, cpu, self.threads.runs(tid, number), vector, -1))
+        place = self.threads.place.get(tid, -1)
+        if place < 0 or self.threads.vcpus[place].number != number:
+            place = self.threads.runs(tid, number)
+        self.rows.append((now, VM_ENTRY, cpu, place, vector, -1))
 
     def _inject(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        tid, vector, soft, again = v
+        tid, vector, soft, again = v if len(v) == 4 else (*v, -1, -1)[:4]
         kind = Kind.IRQ_REINJECT if again > 0 else Kind.IRQ_INJECT
         place = self.threads.place.get(tid, -1)
         self.rows.append((now, kind, cpu, place, vector & 255, SOFTWARE if soft > 0 else -1))

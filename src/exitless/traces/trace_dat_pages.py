@@ -113,7 +113,7 @@ class PerCpu:
         words = struct.unpack_from(f"{self.page.order}{size // 4}I", data, begin)
         if not self._events(data, begin, words, stamp):
             self._bad(
-                f"the page of pCPU {self.cpu} {where} holds an event that crosses its end, or a time no recording reaches"
+                f"the page of pCPU {self.cpu} {where} holds an event that crosses its end or a time none reaches"
             )
 
     def _bad(self, sentence: str) -> None:
@@ -139,7 +139,10 @@ class PerCpu:
         whole, last = True, self.last
         while i < n:
             word = words[i]
-            kind, delta = (word & 31, word >> 5) if little else (word >> 27, word & DELTA)
+            if little:
+                kind, delta = word & 31, word >> 5
+            else:
+                kind, delta = word >> 27, word & DELTA
             if kind <= LONGEST:
                 at, length = i + 1, kind
                 if not kind:
