@@ -29,7 +29,7 @@ BODIES = (
         (0x80000021, 1, 0, 0, 0),
     ),
     ("kvm_exit", "reason UNKNOWN (95) rip 0xf info 0 0", (95, 0, 0, -1, -1)),
-    ("kvm_exit", "exit_reason=56 guest_rip=0x1 isa=1 info1=0x380 info2=0x0 intr_info=0 vcpu_id=2", (56, 1, 0x380, 0, 2)),
+    ("kvm_exit", "exit_reason=56 guest_rip=0x1 isa=1 info1=0x380 info2=0x0 vcpu_id=2", (56, 1, 0x380, -1, 2)),
     ("kvm_entry", "vcpu 1", (1, -1)),
     ("kvm_entry", "vcpu 1, rip 0x7[immediate exit]", (1, -1)),
     ("kvm_entry", "vcpu 1, rip 0x7 intr_info 0x800000ec error_code 0x00000000", (1, 0x800000EC)),

@@ -174,6 +174,11 @@ def test_a_host_says_which_threads_are_which_guests_vcpus(tmp_path: Path) -> Non
     assert [v.name() for v in reader.vcpus] == ["webv0", "webv1", "vm1v0"]
 
 
+def test_a_clock_that_is_local_to_each_pcpu_is_warned_of(tmp_path: Path) -> None:
+    reader, _ = read_linux_bytes(tmp_path, W.v7([[some()], [some()]], clock="local"))
+    assert "times between pCPUs may be wrong" in reader.notes[0]
+
+
 def test_the_tracers_own_statistics_are_told(tmp_path: Path) -> None:
     stats = (2, b"CPU: 0\nentries: 5\noverrun: 12\ndropped events: 3\n\0")
     reader, _ = read_linux_bytes(tmp_path, W.v6([[some()]], options=(stats,)))

@@ -46,9 +46,8 @@ class Plan:
     """What becomes of every record of one event.
 
     Shapes: ``read`` takes the payload's bytes and where it begins, and gives thread and needed fields in the order of
-    :data:`~exitless.traces.kvm.TRACEPOINTS`; what this kernel does not have is -1,
-    and missing at the end. ``least`` is how many bytes
-    a payload must have. ``count`` counts the records, ``short`` those that had fewer.
+    :data:`~exitless.traces.kvm.TRACEPOINTS`; what this kernel does not have is -1, and missing at the end.
+    ``least`` is how many bytes a payload must have. ``count`` counts the records, ``short`` those that had fewer.
     """
 
     def __init__(self, kind: str, use: int, least: int, read: Read) -> None:

@@ -13,6 +13,7 @@ DEFAULT_HZ: Final = 2_400_000_000
 LEAST_HZ: Final = 1_000
 MOST_HZ: Final = 1_000_000_000_000
 TICKS: Final = "x86-tsc"
+LOCAL: Final = "local"
 
 
 class LinuxReader(Reader):
@@ -66,6 +67,10 @@ class LinuxReader(Reader):
         self.lost_intervals = self.mapper.lost_intervals
         self.duration_ps = max(0, self.mapper.clock.ps(last))
         threads = self.mapper.threads
+        if self.clock == LOCAL and self.pcpus > 1:
+            self.notes.append(
+                "the clock is local to each pCPU, so times between pCPUs may be wrong; record with -C mono"
+            )
         if sentence := threads.name_machines():
             self.notes.append(sentence)
         if threads.doubtful:

@@ -112,9 +112,7 @@ class PerCpu:
         self._note_loss(data, end, at + self.page.size, commit, stamp)
         words = struct.unpack_from(f"{self.page.order}{size // 4}I", data, begin)
         if not self._events(data, begin, words, stamp):
-            self._bad(
-                f"the page of pCPU {self.cpu} {where} holds an event that crosses its end or a time none reaches"
-            )
+            self._bad(f"the page of pCPU {self.cpu} {where} holds an event that crosses its end or a time none reaches")
 
     def _bad(self, sentence: str) -> None:
         """A page cannot be used: what it held is lost."""
