@@ -21,6 +21,8 @@ NMI: Final = 2
 MOST_CALLS: Final = 4096
 OTHER_CALL: Final = -1
 
+VM_EXIT: Final = Kind.VM_EXIT
+VM_ENTRY: Final = Kind.VM_ENTRY
 INTERRUPTS: Final = frozenset(
     {Kind.IRQ_INJECT, Kind.IRQ_REINJECT, Kind.IRQ_WINDOW, Kind.IRQ_EOI, Kind.EOI_SPARED, Kind.IRQ_REQUEST}
 )
@@ -80,12 +82,14 @@ class TraceReport:
     def rows(self, rows: Iterable[Row]) -> None:
         """Count some rows, in the order of time."""
         for time, kind, pcpu, vcpu, a, b in rows:
-            if kind == Kind.RUNSTATE:
-                self._runstate(time, pcpu, vcpu, a, b)
-            elif kind == Kind.VM_EXIT:
+            if kind == VM_EXIT:
                 self._exit(time, pcpu, vcpu, a)
-            elif kind == Kind.VM_ENTRY:
+            elif kind == VM_ENTRY:
                 self._entry(time, pcpu, vcpu)
+            elif kind in INTERRUPTS:
+                self._interrupt(time, kind, self._cpu(pcpu, vcpu), a)
+            elif kind == Kind.RUNSTATE:
+                self._runstate(time, pcpu, vcpu, a, b)
             elif kind == Kind.SCHED_SWITCH:
                 self.switches += 1
             elif kind == Kind.SCHED_WAKE:
@@ -94,8 +98,6 @@ class TraceReport:
                 known = (vcpu, a) in self.calls or len(self.calls) < MOST_CALLS
                 key = (vcpu, a) if known else (vcpu, OTHER_CALL)
                 self.calls[key] = self.calls.get(key, 0) + 1
-            elif kind in INTERRUPTS:
-                self._interrupt(time, kind, self._cpu(pcpu, vcpu), a)
             elif kind == Kind.HOST_IRQ:
                 table, key2 = (self.host_irqs, b) if a < 0 <= b else (self.host_vectors, a)
                 table[key2] = table.get(key2, 0) + 1
