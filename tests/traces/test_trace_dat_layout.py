@@ -148,6 +148,15 @@ def test_instances_are_merged_by_time(tmp_path: Path) -> None:
     assert times(rows) == [0, 10, 50, 60, 250, 260]
 
 
+def test_an_empty_buffer_has_no_say_in_the_clock_and_no_missing_pages(tmp_path: Path) -> None:
+    """trace-cmd writes an empty top instance, with a place behind the end of the file, when only others recorded."""
+    data = W.v6([[some()]], instance=[[some()]])
+    table = data.index(b"flyrecord\0") + 10
+    gone = data[:table] + struct.pack("<QQ", 1 << 40, 0) + data[table + 16 :]
+    reader, rows = read_linux_bytes(tmp_path, gone)
+    assert len(rows) == 3 and not reader.problems and not reader.notes
+
+
 def test_a_tick_clock_uses_the_files_own_conversion_or_a_given_frequency(tmp_path: Path) -> None:
     """mult 2**31, shift 32: half a ns a tick."""
     conversion = (14, struct.pack("<IIQ", 1 << 31, 32, 0))

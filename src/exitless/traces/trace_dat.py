@@ -28,8 +28,8 @@ class TraceDat(LinuxReader):
         self.plans: dict[int, Plan] = {}
         for event in self.layout.formats:
             self.plans[event.id] = compile_plan(event, self.layout.page.order)
-        buffers = self.layout.buffers
-        self.instances = [buffer.name for buffer in buffers]
+        self.instances = [buffer.name for buffer in self.layout.buffers]
+        buffers = [buffer for buffer in self.layout.buffers if any(part.size for part in buffer.parts)]
         name = buffers[0].clock if buffers else ""
         self.buffers = [buffer for buffer in buffers if buffer.clock == name]
         for buffer in buffers:

@@ -279,7 +279,9 @@ def pieces_of(reader: Reader, buffer: Buffer, part: Part) -> Iterator[tuple[byte
 
     The size of packed pages does not include the word before them that counts the pieces.
     """
-    source, end = reader.source, part.offset + part.size + 4 * (part.packed and part.size > 0)
+    if not part.size:
+        return
+    source, end = reader.source, part.offset + part.size + 4 * part.packed
     if part.offset > source.size or end > source.size:
         reader.problem(
             f"{source.name}: the pages of pCPU {part.cpu} should reach to offset {end}, but the file ends at "
