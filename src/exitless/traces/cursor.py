@@ -6,6 +6,7 @@ from typing import Final, Protocol
 from exitless.errors import TraceError
 
 MOST_TEXT: Final = 4096
+MOST_BLOCK: Final = 128 << 20
 
 
 class Bytes(Protocol):
@@ -50,6 +51,11 @@ class Cursor:
             raise TraceError(
                 f"{self.source.name}: ends at offset {self.end} within {what}, which should have {count} bytes from "
                 f"offset {self.at}"
+            )
+        if count > MOST_BLOCK:
+            raise TraceError(
+                f"{self.source.name}: says at offset {self.at} that {what} has {count} bytes; expected at most "
+                f"{MOST_BLOCK >> 20} MiB"
             )
         data = self.source.read_at(self.at, count)
         if len(data) < count:
