@@ -29,6 +29,7 @@ COMPILED = (
     "record/columns.py",
     "record/sinks.py",
     "study/tally.py",
+    "study/trace_totals.py",
     "sim",
     "check",
 )
@@ -41,8 +42,7 @@ INTERPRETED = {
     "study/journeys.py": "works on finished records for pictures",
     "study/spans.py": "works on finished records for pictures",
     "study/summary.py": "turns counts into what is printed, once a run",
-    "study/trace_totals.py": "samples and counters of the report on a recording",
-    "study/trace_report.py": "works on what a reader gives; its cost is the reader's",
+    "study/trace_report.py": "turns the totals of a recording into what is printed, once a recording",
     "vocab/hypercalls.py": "a table of names",
     "vocab/svm_exits.py": "a table of names",
     "record/store.py": "reads and writes files once a run",
