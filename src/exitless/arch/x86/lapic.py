@@ -135,15 +135,17 @@ def write_tpr(lapic: LocalApic, value: i64) -> None:
 def record_error(lapic: LocalApic, bit: i64) -> None:
     """An error has happened; the error LVT delivers once until the status is written again.
 
-    A vector below 16 in the error LVT itself is dropped, not recorded again: recording it would not end.
+    A vector below 16 in the error LVT itself is dropped, not recorded again: recording it would not end. The error
+    interrupt is an edge, so TMR says so, as it does for every acceptance.
 
-    Changes: the pending error status, IRR
+    Changes: the pending error status, TMR, IRR
     Cites: SDM apic.errors
     """
     lapic.esr_pending = lapic.esr_pending | shl(1, bit)
     vector: i64 = lapic.lvt_error & 255
     if lapic.esr_armed != 0 and lapic.lvt_error & LVT_MASKED == 0 and vector >= 16:
         lapic.esr_armed = 0
+        clear_bit(lapic.tmr, 0, PACKED, vector)
         set_bit(lapic.irr, 0, PACKED, vector)
 
 
