@@ -239,7 +239,9 @@ class NaiveApic:
         new = names.get((value >> 11 & 1, value >> 10 & 1))
         old = "disabled" if not self.enabled else "x2apic" if self.extended else "xapic"
         legal = {
-            "disabled": {"disabled", "xapic"}, "xapic": {"disabled", "xapic", "x2apic"}, "x2apic": {"disabled", "x2apic"},
+            "disabled": {"disabled", "xapic"},
+            "xapic": {"disabled", "xapic", "x2apic"},
+            "x2apic": {"disabled", "x2apic"},
         }  # fmt: skip
         if value & 0x2FF or value >> 46 or new not in legal[old]:
             raise GeneralProtection
