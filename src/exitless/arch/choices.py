@@ -46,6 +46,7 @@ class Choices:
         self.vtd_fault_fetch: i64 = 35
         self.vtd_source_before_reserved: i64 = 0
         self.vtd_reserved_source_type_is_entry: i64 = 0
+        self.vtd_narrow_destination_is_checked: i64 = 0
         self.vtd_posted_fault_obeys_fpd: i64 = 1
         self.avic_doorbell_waits_for_entry: i64 = 1
         self.avic_vmrun_loads_vtpr: i64 = 0
@@ -225,6 +226,11 @@ CHOICES: Final[list[Choice]] = [
         "vtd_reserved_source_type_is_entry", 0,
         "1: SVT=11B is a reserved bit of the entry, reason 24H; 0: it is a requester that fails, reason 26H.",
         "open", "VT-d irte.remapped",
+    ),
+    Choice(
+        "vtd_narrow_destination_is_checked", 0,
+        "1: without EIME, bits of DST outside 47:40 are reserved bits of the entry; 0: they are ignored.",
+        "derived", "VT-d irte.remapped",
     ),
     Choice(
         "vtd_posted_fault_obeys_fpd", 1,
