@@ -48,11 +48,15 @@ class Choices:
         self.vtd_reserved_source_type_is_entry: i64 = 0
         self.vtd_narrow_destination_is_checked: i64 = 0
         self.vtd_posted_fault_obeys_fpd: i64 = 1
-        self.avic_doorbell_waits_for_entry: i64 = 1
+        self.avic_needs_nested_paging: i64 = 1
+        self.avic_host_doorbell_is_kept: i64 = 0
         self.avic_vmrun_loads_vtpr: i64 = 0
-        self.avic_reserved_logical_cluster_exits: i64 = 1
-        self.avic_broadcast_index: i64 = 0
-        self.avic_log_drops_when_full: i64 = 1
+        self.avic_eoi_trap_keeps_in_service: i64 = 1
+        self.avic_absent_msr_faults: i64 = 0
+        self.avic_vector_before_type: i64 = 0
+        self.avic_reserved_cluster_exits: i64 = 1
+        self.avic_reports_first_index: i64 = 1
+        self.avic_log_overwrites: i64 = 0
 
 
 class Choice:
@@ -239,9 +243,14 @@ CHOICES: Final[list[Choice]] = [
         "derived", "VT-d remap.faults",
     ),
     Choice(
-        "avic_doorbell_waits_for_entry", 1,
-        "1: a doorbell that reaches a core in host mode does nothing more than what VMRUN does anyway; 0: it is "
-        "an error of software.",
+        "avic_needs_nested_paging", 1,
+        "1: VMRUN with AVIC and without nested paging is VMEXIT_INVALID; 0: it is not checked.",
+        "derived", "APM avic.vmrun",
+    ),
+    Choice(
+        "avic_host_doorbell_is_kept", 0,
+        "1: a doorbell that reaches a core in host mode is kept until the next VMRUN; 0: it is lost, and VMRUN's own "
+        "evaluation makes good for it.",
         "open", "APM avic.doorbell",
     ),
     Choice(
@@ -250,19 +259,34 @@ CHOICES: Final[list[Choice]] = [
         "open", "APM avic.vmcb",
     ),
     Choice(
-        "avic_reserved_logical_cluster_exits", 1,
+        "avic_eoi_trap_keeps_in_service", 1,
+        "1: an EOI that traps leaves ISR to software; 0: the vector has already been retired.",
+        "code reading", "APM avic.registers",
+    ),
+    Choice(
+        "avic_absent_msr_faults", 0,
+        "1: an x2APIC register that is not there raises #GP; 0: its access is a fault-like exit 402H.",
+        "derived", "APM avic.registers",
+    ),
+    Choice(
+        "avic_vector_before_type", 0,
+        "1: a vector below 16 is told even where the type is invalid too, as in an NMI; 0: the type comes first.",
+        "derived", "APM avic.ipi",
+    ),
+    Choice(
+        "avic_reserved_cluster_exits", 1,
         "1: a logical destination in the reserved cluster 15 is an invalid target; 0: it names nobody.",
         "derived", "APM avic.tables",
     ),
     Choice(
-        "avic_broadcast_index", 0,
-        "The table index that an incomplete-IPI exit reports for a broadcast or a logical destination without one "
-        "of its own.",
-        "derived", "APM avic.exits",
+        "avic_reports_first_index", 1,
+        "1: an exit because a target does not run reports the table index of the first such target; 0: that of the "
+        "last.",
+        "open", "APM avic.exits",
     ),
     Choice(
-        "avic_log_drops_when_full", 1,
-        "1: a full guest APIC log drops what does not fit and says so; 0: the oldest entry is overwritten.",
+        "avic_log_overwrites", 0,
+        "1: a full guest APIC log overwrites its oldest entry; 0: it drops the new one and says so.",
         "from memory", "APM avic.iommu",
     ),
 ]  # fmt: skip
