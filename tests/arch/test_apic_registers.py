@@ -94,6 +94,20 @@ def test_reserved_slots_are_recorded_as_illegal_register_addresses() -> None:
         assert apic.core.esr_pending & 0x80 == (0x80 if offset not in TABLE else 0)
 
 
+def test_what_a_reserved_slot_and_the_arbitration_priority_read_is_a_choice() -> None:
+    """10.5.3 does not say what a reserved slot reads; the arbitration priority was before the Pentium 4 only."""
+    apic, access = fresh()
+    apic.choices.apic_reserved_read = 0xFFFFFFFF
+    page_read(apic, 0x40, 4, access)
+    assert access.low == 0xFFFFFFFF
+    for there in (0, 1):
+        apic, access = fresh()
+        apic.choices.apic_has_arbitration = there
+        apic.core.tpr = 0x50
+        assert page_read(apic, 0x90, 4, access) == Touch.DONE
+        assert (access.low, apic.core.esr_pending) == (0x50 * there, 0)
+
+
 def test_other_sizes_and_places_are_undefined() -> None:
     """10.4.1: registers are to be accessed with 32-bit loads and stores at multiples of 16."""
     apic, access = fresh()

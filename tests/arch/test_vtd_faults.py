@@ -74,6 +74,9 @@ def test_request_faults() -> None:
     assert ask(remapper, 5).fault == 0x77
     translate(remapper, message.address, 1, 0, out)
     assert out.fault == 0x78
+    remapper.choices.vtd_fault_fetch = 0x79
+    remapper.table[0].unreadable = 1
+    assert ask(remapper).fault == 0x79
 
 
 def test_a_disabled_unit_lets_everything_pass() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from exitless.arch.choices import CHOICES
 from exitless.bits import units
 from exitless.cli.output import console, write_json
 from exitless.mech.catalog import CATALOG
@@ -120,16 +121,17 @@ UNVERIFIED = [
         "Xen intr.c vmx_intr_assist",
     ),
     (
-        "vtd.remap fault codes 20H, 21H, 23H",
-        "numbers of three remapping faults, from memory; they appear in fault values only",
-        "VT-d remap.faults",
-    ),
-    (
         "mech.direct",
         "ELI's vector identity and injection mode, from memory; only the mechanisms named direct use them",
         "ELI shadow-idt",
     ),
 ]
+
+
+def unverified() -> list[tuple[str, str, str]]:
+    """Every switch for what no source settles: the simulator's, and the rules' own with default and mark."""
+    rules_own = [(c.name, f"{c.decides} Default {c.default}; {c.mark}.", c.cites) for c in CHOICES]
+    return UNVERIFIED + rules_own
 
 
 def run(args: argparse.Namespace) -> int:
@@ -147,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
         for topic in TOPICS:
             out.print(f"{topic}: {len(makers[topic]())}   exitless list {topic}")
         return 0
-    rows = UNVERIFIED if args.unverified else makers[args.topic]()
+    rows = unverified() if args.unverified else makers[args.topic]()
     if args.json:
         write_json({args.topic: [{"name": a, "says": b, "cites": c} for a, b, c in rows]}, args.json)
         if args.json == "-":
