@@ -7,7 +7,17 @@ import pytest
 from exitless.arch.outcome import Access
 from exitless.arch.x86.apic import FRAME, Apic
 from exitless.arch.x86.lapic import accept, acknowledge, deliverable
-from exitless.arch.x86.modes import Mode, base_high, base_low, init, logical_id, mode, reset, write_base
+from exitless.arch.x86.modes import (
+    Mode,
+    base_high,
+    base_low,
+    init,
+    logical_id,
+    may_stand_in_msr_list,
+    mode,
+    reset,
+    write_base,
+)
 from exitless.arch.x86.registers import Register, page_read, page_write, read_msr, write_msr
 
 BITS = {Mode.DISABLED: 0x000, Mode.XAPIC: 0x800, Mode.X2APIC: 0xC00, Mode.INVALID: 0x400}
@@ -138,3 +148,14 @@ def test_every_x2apic_msr_faults_outside_x2apic_mode(wanted: int) -> None:
     for number in range(0x800, 0xC00):
         assert read_msr(apic, number, access) == Access.GENERAL_PROTECTION
         assert write_msr(apic, number, access) == Access.GENERAL_PROTECTION
+
+
+def test_which_msrs_a_vmx_list_may_hold() -> None:
+    """26.4 refuses MSR[31:8] = 000008H; 10.12.4 speaks of 800H to FFFH, which is the other side of the switch."""
+    apic = Apic(0, 0)
+    for wide in (0, 1):
+        apic.choices.apic_msr_list_refuses_to_fff = wide
+        last = 0xFFF if wide else 0x8FF
+        refused = {n for n in range(0x2000) if not may_stand_in_msr_list(n, apic.choices)}
+        assert refused == set(range(0x800, last + 1))
+    assert may_stand_in_msr_list(0xC0000808, apic.choices)

@@ -20,6 +20,7 @@ class Choices:
         self.apic_accepts_while_disabled: i64 = 0
         self.apic_disable_keeps_state: i64 = 0
         self.apic_bsp_write_faults: i64 = 0
+        self.apic_msr_list_refuses_to_fff: i64 = 0
         self.apic_reserved_read: i64 = 0
         self.apic_has_arbitration: i64 = 0
         self.apic_id_writable: i64 = 0
@@ -91,6 +92,11 @@ CHOICES: Final[list[Choice]] = [
         "1: writing IA32_APIC_BASE with another BSP bit raises #GP; 0: the bit is read-only and what is written "
         "to it is ignored.",
         "derived", "SDM apic.modes",
+    ),
+    Choice(
+        "apic_msr_list_refuses_to_fff", 0,
+        "1: a VMX MSR list may hold none of 800H to FFFH, as 10.12.4 says; 0: none of 800H to 8FFH, as 26.4 says.",
+        "open", "SDM vmx.msr-lists",
     ),
     Choice(
         "apic_reserved_read", 0,

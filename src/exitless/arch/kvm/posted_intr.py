@@ -6,7 +6,8 @@ it has cleared SN.
 
 from mypy_extensions import i64
 
-from exitless.arch.vmx.posted import PostedDescriptor, has_posted
+from exitless.arch.vmx.posted import PIR_WORDS, PostedDescriptor, has_posted, take_pir
+from exitless.arch.vmx.virtual_apic import VirtualApic
 
 
 def set_on(pid: PostedDescriptor) -> bool:
@@ -66,3 +67,24 @@ def has_pending(pid: PostedDescriptor) -> bool:
     if pid.on != 0:
         return True
     return pid.sn != 0 and has_posted(pid)
+
+
+def clear_for_restore(pid: PostedDescriptor) -> None:
+    """A guest's APIC state is about to be restored: nothing that was posted before belongs to it.
+
+    Changes: ON, PIR. Cites: KVM vmx/vmx.c vmx_apicv_pre_state_restore
+    """
+    pid.on = 0
+    i: i64 = 0
+    while i < PIR_WORDS:
+        pid.pir[i] = 0
+        i += 1
+
+
+def merge_for_save(pid: PostedDescriptor, vapic: VirtualApic) -> i64:
+    """A guest's APIC state is about to be saved: what is posted becomes part of it.
+
+    Changes: ON, PIR, VIRR. Returns: the highest vector moved, 0 for none. Cites: Xen vmx.c vmx_sync_pir_to_irr
+    """
+    pid.on = 0
+    return take_pir(pid, vapic)

@@ -12,6 +12,7 @@ from mypy_extensions import i64
 from exitless.arch.x86.apic import Apic
 from exitless.arch.x86.destination import BusMessage, reaches
 from exitless.arch.x86.lapic import SVR_ENABLE, LocalApic, processor_priority
+from exitless.arch.x86.message import DeliveryMode
 from exitless.bits.words import PACKED, highest_bit, zeros
 
 
@@ -130,3 +131,26 @@ def lowest(arbiter: Arbiter, apics: list[Apic], message: BusMessage, sender: i64
     if arbiter.policy == Policy.COUNTER and total > 1:
         arbiter.taken[chosen] = arbiter.taken[chosen] + 1
     return chosen
+
+
+def recipients(arbiter: Arbiter, apics: list[Apic], message: BusMessage, sender: i64, out: vec[i64]) -> i64:
+    """Find who is handed a message: everyone it reaches, or the one that lowest priority chooses.
+
+    Shapes: ``out`` takes their numbers, lowest first, and has a place for every APIC.
+    Changes: ``out``; what the policy remembers
+    Returns: how many they are. Cites: SDM apic.destination, SDM apic.lowest
+    """
+    if message.delivery == DeliveryMode.LOWEST:
+        chosen: i64 = lowest(arbiter, apics, message, sender)
+        if chosen < 0:
+            return 0
+        out[0] = chosen
+        return 1
+    count: i64 = 0
+    i: i64 = 0
+    while i < len(apics):
+        if reaches(apics[i], message, i, sender):
+            out[count] = i
+            count += 1
+        i += 1
+    return count

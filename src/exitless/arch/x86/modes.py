@@ -5,6 +5,7 @@ from typing import Final
 from librt.vecs import vec
 from mypy_extensions import i64
 
+from exitless.arch.choices import Choices
 from exitless.arch.outcome import Access
 from exitless.arch.x86.apic import FRAME, Apic
 from exitless.arch.x86.destination import x2apic_ldr
@@ -95,6 +96,16 @@ def write_base(apic: Apic, low: i64, high: i64) -> i64:
     apic.core.enabled = new & 1
     apic.x2apic = new >> 1
     return 0
+
+
+def may_stand_in_msr_list(number: i64, choices: Choices) -> bool:
+    """Tell whether an MSR may stand in a VM-entry or VM-exit MSR list: those of the local APIC in x2APIC mode may not.
+
+    The manual says so twice, of 800H to 8FFH and of 800H to FFFH; a choice decides. Cites: SDM vmx.msr-lists
+    """
+    if choices.apic_msr_list_refuses_to_fff != 0:
+        return number >> 11 != 1
+    return number >> 8 != 8
 
 
 def logical_id(apic: Apic) -> i64:

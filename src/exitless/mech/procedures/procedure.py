@@ -72,6 +72,15 @@ class Verb:
     TEST_ON: Final = 93
     MOVE_LIST: Final = 94
 
+    LEAVE_GUEST: Final = 100
+    CLEAR_RUNNING: Final = 101
+    DEVICE_LOGS: Final = 102
+    DEVICE_STOPS: Final = 103
+    TEST_REQUEST: Final = 104
+    SET_RUNNING: Final = 105
+    DEVICE_RUNS: Final = 106
+    RUN_GUEST: Final = 107
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Surroundings:
