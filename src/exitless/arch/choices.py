@@ -49,6 +49,7 @@ class Choices:
         self.vtd_reserved_source_type_is_entry: i64 = 0
         self.vtd_narrow_destination_is_checked: i64 = 0
         self.vtd_posted_fault_obeys_fpd: i64 = 1
+        self.svm_vintr_exit_code: i64 = 100
         self.avic_needs_nested_paging: i64 = 1
         self.avic_host_doorbell_is_kept: i64 = 0
         self.avic_vmrun_loads_vtpr: i64 = 0
@@ -247,6 +248,11 @@ CHOICES: Final[list[Choice]] = [
         "1: FPD also suppresses the record of a descriptor that cannot be read or has reserved bits set; 0: it "
         "does not.",
         "derived", "VT-d remap.faults",
+    ),
+    Choice(
+        "svm_vintr_exit_code", 100,
+        "The exit code of the VINTR intercept, 64H.",
+        "from memory", "APM svm.exit-codes",
     ),
     Choice(
         "avic_needs_nested_paging", 1,

@@ -166,3 +166,14 @@ def write(tables: Tables, avic: Avic, offset: i64, low: i64, high: i64, extended
             avic.backing.words[Reg.VICR_HI] = high
         return send(tables, avic, low, avic.backing.words[Reg.VICR_HI], out)
     return SvmExit.NONE
+
+
+def msr_door(avic: Avic, number: i64, intercepted: bool) -> i64:
+    """An x2APIC MSR is touched in x2AVIC: the MSR permission map is asked before AVIC is.
+
+    Returns: SvmExit.MSR; or the offset of the register, 16 times its number, which :func:`read` and :func:`write` take.
+    Cites: APM avic.registers
+    """
+    if intercepted or avic.vmcb.x2avic == 0:
+        return SvmExit.MSR
+    return (number - 2048) * 16

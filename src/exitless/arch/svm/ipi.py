@@ -215,3 +215,12 @@ def send(tables: Tables, avic: Avic, low: i64, high: i64, out: Ipi) -> i64:
     if out.idle != 0:
         return incomplete(avic, Incomplete.NOT_RUNNING, low, high, out.index)
     return SvmExit.NONE
+
+
+def software_sends(reason: i64) -> bool:
+    """Tell whether software must do the whole IPI after an incomplete one: it does when hardware did nothing. After
+    NOT_RUNNING the IRR bits are set, and it only wakes; a vector below 16 or a bad page is the guest's own error.
+
+    Cites: APM avic.exits, KVM svm/avic.c avic_incomplete_ipi_interception
+    """
+    return reason == Incomplete.INVALID_TYPE or reason == Incomplete.INVALID_TARGET

@@ -32,6 +32,7 @@ class SvmExit:
     INTR: Final = 96
     NMI: Final = 97
     VINTR: Final = 100
+    MSR: Final = 124
     INCOMPLETE_IPI: Final = 1025
     NOACCEL: Final = 1026
 
