@@ -1,4 +1,5 @@
-"""Events that software puts before a guest: EVENTINJ, and the virtual interrupt of V_IRQ. APM vol. 2, 15.20 and 15.21."""
+"""Events that software puts before a guest: EVENTINJ, and V_IRQ's virtual interrupt. APM vol. 2, 15.20 and 15.21."""
+"""
 
 from typing import Final
 
@@ -21,8 +22,8 @@ class EventType:
 def check_injection(event: i64) -> i64:
     """VMRUN looks at the low half of EVENTINJ: vector 7:0, type 10:8, error code valid 11, valid 31.
 
-    Returns: SvmExit.NONE; or INVALID for a reserved type, and for an exception whose vector is none (2 is the NMI's, and
-        those above 31 are interrupts).
+    Returns: SvmExit.NONE; or INVALID for a reserved type, and for an exception whose vector is none (2 is the NMI's,
+        and those above 31 are interrupts).
     Cites: APM svm.eventinj
     """
     if event & VALID == 0:
@@ -47,11 +48,12 @@ class VirtualInterrupt:
 
 
 def virtual_interrupt(vmcb: Vmcb, interrupt_flag: i64, gif: i64, intercepts: bool) -> i64:
-    """The virtual interrupt of V_IRQ is looked at, in a guest without AVIC: its priority is above V_TPR, or V_IGN_TPR is
-    set; IF and GIF are 1, and there is no interrupt shadow.
+    """The virtual interrupt of V_IRQ is looked at, in a guest without AVIC: its priority is above V_TPR, or V_IGN_TPR
+    is set; IF and GIF are 1, and there is no interrupt shadow.
 
     Changes: V_IRQ becomes 0 when it is taken, after the intercept has been looked at and before the IDT is
-    Returns: NOTHING, EXIT (:func:`vintr_exit_code`, just before it would be taken), or TAKEN. Cites: APM svm.interrupts
+    Returns: NOTHING, EXIT (:func:`vintr_exit_code`, just before it would be taken), or TAKEN. Cites: APM
+        svm.interrupts
     """
     if vmcb.avic != 0 or vmcb.v_irq == 0 or interrupt_flag == 0 or gif == 0 or vmcb.shadow != 0:
         return VirtualInterrupt.NOTHING
