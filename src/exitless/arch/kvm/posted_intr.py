@@ -24,8 +24,8 @@ def load_control(pid: PostedDescriptor, apic_id: i64, vector: i64) -> None:
     """A vCPU is loaded on a pCPU: NDST names it, SN is clear, NV is the notification vector.
 
     Changes: NDST, SN, NV
-    Atomic: one compare-exchange of the control word, repeated until nobody came between. Cites: KVM vmx/posted_intr.c
-        vmx_vcpu_pi_load
+    Atomic: one compare-exchange of the control word, repeated until nobody came between.
+    Cites: KVM vmx/posted_intr.c vmx_vcpu_pi_load
     """
     pid.ndst = apic_id
     pid.sn = 0

@@ -1,5 +1,4 @@
 """Events that software puts before a guest: EVENTINJ, and V_IRQ's virtual interrupt. APM vol. 2, 15.20 and 15.21."""
-"""
 
 from typing import Final
 
@@ -52,8 +51,8 @@ def virtual_interrupt(vmcb: Vmcb, interrupt_flag: i64, gif: i64, intercepts: boo
     is set; IF and GIF are 1, and there is no interrupt shadow.
 
     Changes: V_IRQ becomes 0 when it is taken, after the intercept has been looked at and before the IDT is
-    Returns: NOTHING, EXIT (:func:`vintr_exit_code`, just before it would be taken), or TAKEN. Cites: APM
-        svm.interrupts
+    Returns: NOTHING, EXIT (:func:`vintr_exit_code`, just before it would be taken), or TAKEN.
+    Cites: APM svm.interrupts
     """
     if vmcb.avic != 0 or vmcb.v_irq == 0 or interrupt_flag == 0 or gif == 0 or vmcb.shadow != 0:
         return VirtualInterrupt.NOTHING

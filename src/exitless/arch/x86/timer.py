@@ -198,8 +198,8 @@ def expire(apic: Apic, now: i64) -> i64:
 def collapse_missed(apic: Apic, bus: i64) -> i64:
     """KVM finds a periodic timer whose next expiry is over: the ticks that were missed become one, due now.
 
-    Changes: when the period began. Returns: how many expiries were left out. Cites: KVM lapic.c
-        advance_periodic_target_expiration
+    Changes: when the period began. Returns: how many expiries were left out.
+    Cites: KVM lapic.c advance_periodic_target_expiration
     """
     due: i64 = next_deadline(apic)
     if timer_mode(apic) != TimerMode.PERIODIC or due < 0 or bus < due:
