@@ -59,7 +59,7 @@ def service(avic: Avic, vector: int, level: int) -> None:
 @pytest.mark.parametrize("x2avic", [0, 1])
 @pytest.mark.parametrize("extended", [False, True])
 def test_every_register_is_treated_as_the_table_says(x2avic: int, extended: bool) -> None:
-    """15.29.3, table 15-22: 400H to 4F0H and 540H on fault, 500H to 530H by CPUID, 90H and 390H fault."""
+    """Table 15-22: 400H to 4F0H and 540H on fault, 500H to 530H by CPUID, 90H and 390H fault."""
     table = X2AVIC if x2avic else XAVIC
     for offset in range(0, 0x1000, 0x10):
         wanted = table.get(offset, (F, F))
@@ -96,7 +96,7 @@ def test_absent_registers_raise_gp_by_choice() -> None:
 
 
 def test_tpr_is_written_through() -> None:
-    """15.29.3: page updated, V_TPR := TPR[7:4], PPR recomputed."""
+    """Table 15-22: page updated, V_TPR := TPR[7:4], PPR recomputed."""
     for value in range(256):
         avic = vcpu()
         service(avic, 0x58, 0)
@@ -107,7 +107,7 @@ def test_tpr_is_written_through() -> None:
 
 @pytest.mark.parametrize("level", [0, 1])
 def test_eoi_of_every_vector(level: int) -> None:
-    """15.29.3: an edge is retired by hardware; a level traps, EXITINFO2[7:0] names its vector, software ends it."""
+    """Table 15-22: an edge is retired by hardware; a level traps, EXITINFO2[7:0] names its vector, software ends it."""
     for vector in range(16, 256):
         avic = vcpu()
         service(avic, vector, level)

@@ -86,7 +86,7 @@ def test_every_vector_to_a_running_and_to_an_idle_vcpu() -> None:
 
 @pytest.mark.parametrize("low", [m << 8 | 0x41 for m in range(1, 8)] + [0x8041, 0x400])
 def test_other_than_fixed_edges_are_an_invalid_type(low: int) -> None:
-    """15.29.9.1, ID 0: nothing has been done; an NMI with vector 0 is of this kind unless chosen otherwise."""
+    """15.29.9, ID 0: nothing has been done; an NMI with vector 0 is of this kind unless chosen otherwise."""
     tables, avic = guest(2, (1,))
     assert send(tables, avic, low, 1 << 24, Ipi()) == SvmExit.INCOMPLETE_IPI
     assert (info(avic)[2], requested(tables)) == (Incomplete.INVALID_TYPE, {})
@@ -96,7 +96,7 @@ def test_other_than_fixed_edges_are_an_invalid_type(low: int) -> None:
 
 
 def test_invalid_targets() -> None:
-    """15.29.9.1: ID 2 for an entry that is not valid or beyond the greatest index, ID 3 for its page; index in 11:0."""
+    """15.29.9: ID 2 for an entry that is not valid or beyond the greatest index, ID 3 for its page; index in 11:0."""
     for target in range(255):
         tables, avic = guest(2, (1,))
         answer = send(tables, avic, 0x41, target << 24, Ipi())
@@ -191,7 +191,7 @@ def test_x2avic_destinations() -> None:
 
 
 def test_the_icr_write_goes_through_the_page() -> None:
-    """15.29.3, 15.29.10: xAVIC takes the destination from 310H, x2AVIC writes it there; SELF_IPI is a self IPI."""
+    """Table 15-22, 15.29.10: xAVIC takes the destination from 310H, x2AVIC writes it there; SELF_IPI is a self IPI."""
     tables, avic = guest(2, (0, 1))
     assert write(tables, avic, 0x310, 1 << 24, 0, False, Ipi()) == SvmExit.NONE
     assert requested(tables) == {}

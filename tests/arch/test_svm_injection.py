@@ -58,7 +58,7 @@ def test_the_msr_permission_map_comes_first() -> None:
 
 
 def test_who_does_the_ipi_after_an_incomplete_one() -> None:
-    """15.29.9.1 and KVM's avic.c: reasons 0 and 2 leave it to software; after 1 the bits are set already."""
+    """15.29.9 and KVM's avic.c: reasons 0 and 2 leave it to software; after 1 the bits are set already."""
     reasons = (
         Incomplete.INVALID_TYPE, Incomplete.NOT_RUNNING, Incomplete.INVALID_TARGET, Incomplete.INVALID_BACKING,
         Incomplete.INVALID_VECTOR,

@@ -1,5 +1,4 @@
-"""What the manuals leave open, or what is only remembered: one switch each, with the answer taken unless told
-otherwise.
+"""What the manuals leave open, or what is only remembered: one switch each, with its default.
 
 A unit of state (a local APIC, an I/O APIC, a remapping unit, an AVIC) carries one :class:`Choices`, and its rules read
 the switch where the question comes up. ``exitless list rules --unverified`` prints the table.

@@ -125,6 +125,16 @@ UNVERIFIED = [
         "ELI's vector identity and injection mode, from memory; only the mechanisms named direct use them",
         "ELI shadow-idt",
     ),
+    (
+        "x86.ioapic",
+        "layout of entries and numbers of registers of the I/O APIC, from memory and in accord with Linux's ioapic.c",
+        "KVM ioapic.c registers",
+    ),
+    (
+        "mech.procedures.kvm_block, kvm_avic",
+        "that KVM says blocked before its last look, and where the IOMMU's steps stand in AVIC's blocking, from memory",
+        "KVM kvm_main.c kvm_vcpu_block",
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Accesses to a guest's APIC registers under AVIC and x2AVIC: allowed, accelerated, or an exit. APM vol. 2, 15.29.3."""
+"""Accesses to a guest's APIC registers under AVIC: allowed, accelerated, or an exit. APM vol. 2, Table 15-22."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""IPIs that hardware sends for a guest, and where it gives up. APM vol. 2, 15.29.6.1 and 15.29.9.1.
+"""IPIs that hardware sends for a guest, and where it gives up. APM vol. 2, 15.29.6.1 and 15.29.9.
 
 The steps that others can come between are functions of their own: who is meant, an IRR bit, IsRunning. :func:`send`
 strings them together.

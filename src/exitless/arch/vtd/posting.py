@@ -1,6 +1,4 @@
-"""From a translated request to local APICs or to a descriptor, and whole updates of an entry. VT-d, 5.1.4, 5.2.3,
-5.2.5.
-"""
+"""From a translated request to local APICs or a descriptor; whole updates of an entry. VT-d, 5.1.4, 5.2.3, 5.2.5."""
 
 from typing import Final
 

@@ -1,6 +1,7 @@
 """The I/O APIC: redirection entries, remote IRR, EOI and level resend; the form that asks a remapping unit.
 
-The facts follow Linux's model of the 82093AA (arch/x86/kvm/ioapic.c); the remappable form is VT-d's, 5.1.5.1.
+The rules follow Linux's model of the 82093AA (arch/x86/kvm/ioapic.c), the layout of its registers is from memory and in
+accord with it; the remappable form is VT-d's, 5.1.5.1.
 A pin that has something to send has its delivery status set; the driver fetches it with :func:`next_to_send`, makes the
 message, and tells with :func:`accepted` that it has arrived. Between the two others can look.
 """

@@ -1,5 +1,4 @@
-"""Lowest-priority delivery: which of the processors reached takes the message. SDM vol. 3, 10.6.2.4, and software's
-ways.
+"""Lowest-priority delivery: which of those reached takes the message. SDM vol. 3, 10.6.2.4, and what software does.
 
 The manual leaves the choice to the chipset, so each policy has a name.
 """

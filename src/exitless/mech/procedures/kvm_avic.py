@@ -14,6 +14,7 @@ from exitless.mech.vcpu import VirtualCpu
 def avic_block() -> vec[i64]:
     """The vCPU gives up its core, in the table and in the IOMMU's entry, and looks at IRR only then.
 
+    Table, barrier and look are as read; where the device's two steps stand between them is from memory.
     Cites: KVM svm/avic.c avic_vcpu_blocking
     """
     return vec[i64](

@@ -21,6 +21,7 @@ def kvm_load() -> vec[i64]:
 def kvm_block() -> vec[i64]:
     """A halted vCPU blocks: the last look, then put arms the wake-up vector and looks at ON once more.
 
+    That the generic code says "blocked" before its last look is from memory; put's own steps are as read.
     Cites: KVM kvm_main.c kvm_vcpu_block, KVM vmx/posted_intr.c pi_enable_wakeup_handler
     """
     return vec[i64](
