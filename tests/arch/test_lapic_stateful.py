@@ -9,7 +9,7 @@ from exitless.arch.x86.acceptance import Arrival
 from exitless.arch.x86.apic import Apic
 from exitless.arch.x86.icr import Sent
 from exitless.arch.x86.lapic import accept, acknowledge, deliverable
-from exitless.arch.x86.lvt import Lvt, local_event
+from exitless.arch.x86.lvt import Lvt, local_event, set_pin
 from exitless.arch.x86.modes import write_base
 from exitless.arch.x86.registers import Register, page_read, page_write, read_msr, write_cr8, write_eoi, write_msr
 from exitless.arch.x86.timer import NOTHING_DUE, expire, next_deadline, write_deadline
@@ -33,7 +33,8 @@ icrs = st.builds(
 )  # fmt: skip
 entries = st.builds(
     lambda vector, mode, rest: vector | mode << 8 | rest,
-    vectors, st.sampled_from([0, 0, 2, 4, 5, 7]), st.sampled_from([0, 0, 0x10000, 0x1000, 0x2000, 0x20000]),
+    vectors, st.sampled_from([0, 0, 2, 4, 5, 7]),
+    st.sampled_from([0, 0, 0x8000, 0x8000, 0xA000, 0xC000, 0x10000, 0x1000, 0x2000, 0x20000]),
 )  # fmt: skip
 
 
@@ -129,6 +130,15 @@ class Whole(RuleBasedStateMachine):
     @rule(entry=st.sampled_from(sorted(NAMES)))
     def local_source(self, entry: int) -> None:
         assert ANSWERS[local_event(self.apic, entry)] == self.naive.fire(NAMES[entry])
+
+    @rule(entry=st.sampled_from([Lvt.LINT0, Lvt.LINT1]), level=st.integers(0, 1))
+    def pin(self, entry: int, level: int) -> None:
+        assert ANSWERS[set_pin(self.apic, entry, level)] == self.naive.pin(NAMES[entry], level)
+
+    @rule(value=entries)
+    def level_pin(self, value: int) -> None:
+        """LINT0 is the only one that can be a level."""
+        self.put(0x35, value & 0xFF | 0x8000 | value & 0x2000)
 
     @rule(value=st.integers(0, 40), divide=st.sampled_from([0, 1, 2, 3, 8, 9, 10, 11]))
     def count(self, value: int, divide: int) -> None:

@@ -131,3 +131,15 @@ def test_a_globally_disabled_apic_delivers_no_local_source() -> None:
     write_lvt(apic, Lvt.THERMAL, 0x61)
     apic.core.enabled = 0
     assert local_event(apic, Lvt.THERMAL) == Accept.DROPPED
+
+
+def test_remote_irr_holds_back_levels_only() -> None:
+    """10.5.1: it belongs to level-triggered fixed interrupts; a pin made NMI meanwhile is not held back by it."""
+    apic, access = running(), Register()
+    write_lvt(apic, Lvt.LINT0, 0x8051)
+    set_pin(apic, Lvt.LINT0, 1)
+    acknowledge(apic.core)
+    write_lvt(apic, Lvt.LINT0, 0x8451)
+    assert local_event(apic, Lvt.LINT0) == Arrival.NMI
+    write_eoi(apic, access)
+    assert deliverable(apic.core) == -1, "the line is active, but it is no level any more"

@@ -24,7 +24,7 @@ class NaiveApic:
         self.extended = False
         self.enabled = True
         self.sent: list[tuple[int, int, int, int, int]] = []
-        self.core: list[str] = []
+        self.pins = {"lint0": 0, "lint1": 0}
         self.reset()
 
     def reset(self) -> None:
@@ -86,7 +86,11 @@ class NaiveApic:
             return None, False
         vector = max(self.serving)
         self.serving.remove(vector)
-        return vector, vector in self.level and not self.svr & 0x1000
+        told = vector in self.level and not self.svr & 0x1000
+        if self.lvt["lint0"] & 0x4000 and self.lvt["lint0"] % 256 == vector:
+            self.lvt["lint0"] &= ~0x4000
+            self.ask_again()
+        return vector, told
 
     def error(self, bit: int) -> None:
         """An error is recorded; the error LVT delivers once until ESR is written."""
@@ -158,7 +162,35 @@ class NaiveApic:
             self.lvt[name] |= MASK
         if mode:
             return {2: "smi", 4: "nmi", 5: "init", 7: "extint"}[mode]
-        return self.accept(entry % 256, False)
+        if name != "lint0" or not self.is_level():
+            return self.accept(entry % 256, False)
+        if entry & 0x4000:
+            return "masked"
+        answer = self.accept(entry % 256, True)
+        if answer in ("accepted", "merged"):
+            self.lvt[name] |= 0x4000
+        return answer
+
+    def is_level(self) -> bool:
+        """LINT0 is a level: trigger bit and fixed delivery; LINT1 never is."""
+        return self.lvt["lint0"] >> 8 & 7 == 0 and bool(self.lvt["lint0"] & 0x8000)
+
+    def active(self, name: str) -> bool:
+        """A pin is at the level that polarity calls active."""
+        return self.pins[name] == (0 if self.lvt[name] & 0x2000 else 1)
+
+    def ask_again(self) -> None:
+        """A level line that is active asks whenever something might let it through."""
+        if self.is_level() and self.active("lint0"):
+            self.fire("lint0")
+
+    def pin(self, name: str, level: int) -> str:
+        """A pin takes a level."""
+        was = self.active(name)
+        self.pins[name] = level
+        if self.active(name) and (not was or (name == "lint0" and self.is_level())):
+            return self.fire(name)
+        return "ignored"
 
     # Registers.
 
@@ -184,7 +216,10 @@ class NaiveApic:
         if self.extended and value & ~defined:
             raise GeneralProtection
         old = self.mode()
-        self.lvt[name] = value & defined & ~fixed | (0 if self.svr & 0x100 else MASK)
+        waits = self.lvt[name] & 0x4000 if value & 0x8000 else 0
+        self.lvt[name] = value & defined & ~fixed | waits | (0 if self.svr & 0x100 else MASK)
+        if name == "lint0":
+            self.ask_again()
         if self.mode() != old:
             self.count = self.phase = self.deadline = 0
 

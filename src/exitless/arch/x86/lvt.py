@@ -134,7 +134,7 @@ def local_event(apic: Apic, entry: i64) -> i64:
     value: i64 = lvt_value(apic, entry)
     if apic.core.enabled == 0:
         return Accept.DROPPED
-    if value & LVT_MASKED != 0 or value & REMOTE_IRR != 0:
+    if value & LVT_MASKED != 0 or (value & REMOTE_IRR != 0 and is_level(apic, entry)):
         return Arrival.MASKED
     delivery: i64 = delivery_of(apic, entry)
     if not is_allowed(entry, delivery):
@@ -181,5 +181,5 @@ def end_level(apic: Apic, vector: i64) -> None:
     if value & REMOTE_IRR == 0 or value & 255 != vector:
         return
     apic.lvt[Lvt.LINT0] = value & ~REMOTE_IRR
-    if _is_asserted(apic, Lvt.LINT0):
+    if is_level(apic, Lvt.LINT0) and _is_asserted(apic, Lvt.LINT0):
         local_event(apic, Lvt.LINT0)
