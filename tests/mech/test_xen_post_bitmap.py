@@ -34,7 +34,7 @@ class Machine(Surroundings):
 @pytest.mark.parametrize("runs_on", [-1, 3])
 @pytest.mark.parametrize("bitmap", [False, True])
 def test_how_a_post_tells(bitmap: bool, runs_on: int, on: int, sn: int) -> None:
-    """P15, vmx_deliver_posted_intr: a changed bitmap sets ON and kicks; otherwise SN or ON kicks, and a claim notifies."""
+    """P15, vmx_deliver_posted_intr: a changed bitmap sets ON and kicks; otherwise SN or ON kicks, a claim notifies."""
     machine, vcpu = Machine(), VirtualCpu(0)
     vcpu.running_on, vcpu.blocked = runs_on, int(runs_on < 0)
     vcpu.pid.on, vcpu.pid.sn = on, sn
