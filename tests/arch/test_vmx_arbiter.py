@@ -163,10 +163,12 @@ def test_no_answer_of_an_access_is_an_exit_reason() -> None:
 
 def test_exit_reasons_have_the_manuals_numbers_and_names() -> None:
     numbers = {
-        "EXCEPTION_NMI": 0, "EXTERNAL_INTERRUPT": 1, "INTERRUPT_WINDOW": 7, "NMI_WINDOW": 8, "CPUID": 10, "HLT": 12,
+        "EXCEPTION_NMI": 0, "EXTERNAL_INTERRUPT": 1, "INIT_SIGNAL": 3, "SIPI_SIGNAL": 4,
+            "INTERRUPT_WINDOW": 7, "NMI_WINDOW": 8, "CPUID": 10, "HLT": 12,
         "VMCALL": 18, "CR_ACCESS": 28, "IO_INSTRUCTION": 30, "MSR_READ": 31, "MSR_WRITE": 32, "INVALID_STATE": 33,
-        "TPR_BELOW_THRESHOLD": 43, "APIC_ACCESS": 44, "EOI_INDUCED": 45, "EPT_VIOLATION": 48, "PREEMPTION_TIMER": 52,
-        "APIC_WRITE": 56,
+        "MONITOR_TRAP_FLAG": 37,
+        "TPR_BELOW_THRESHOLD": 43, "APIC_ACCESS": 44, "EOI_INDUCED": 45, "EPT_VIOLATION": 48,
+        "PREEMPTION_TIMER": 52, "APIC_WRITE": 56,
     }  # fmt: skip
     assert {name: value for name, value in vars(Exit).items() if name.isupper() and value >= 0} == numbers
     assert all(VMX_NAMES[number] == name for name, number in numbers.items())

@@ -71,6 +71,8 @@ class Translation:
 
 def _clear(out: Translation) -> None:
     out.kind = Verdict.FAULT
+    out.fault = Fault.NONE
+    out.recorded = 0
     out.index = -1
     out.vector = 0
     out.destination = 0
