@@ -22,8 +22,8 @@ RULES: dict[int, tuple[str, str]] = {
     Kind.IRQ_DELIVER: ("vmx.evaluate.deliver_virtual_interrupt", "SDM apicv.delivery"),
     Kind.IRQ_EOI: ("vmx.access, then vmx.eoi", "SDM apicv.eoi"),
     Kind.PID_MOVE: ("vmx_pi_switch_to", "Xen vmx.c vmx_pi_switch_to"),
-    Kind.PIRQ_HOLD: ("xen.eoi_stack.hold", "Xen irq.c pending_eoi"),
-    Kind.PIRQ_READY: ("xen.pirq: guest_eoi or forced_eoi; xen.eoi_stack.set_ready", "Xen irq.c desc_guest_eoi"),
+    Kind.PIRQ_HOLD: ("xen.eoi_stack.push", "Xen irq.c pending_eoi"),
+    Kind.PIRQ_READY: ("xen.pirq: guest_eoi or forced_eoi; xen.eoi_stack.mark_ready", "Xen irq.c desc_guest_eoi"),
     Kind.PORT_RAISE: ("raise_port of xen.two_level or xen.fifo", "Xen 2l.c evtchn_2l_set_pending"),
     Kind.UPCALL_MARK: ("xen.two_level.mark_events_pending", "Xen domain.c vcpu_mark_events_pending"),
     Kind.UPCALL_ENTER: (

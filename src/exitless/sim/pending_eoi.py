@@ -1,20 +1,26 @@
 """Physical interrupts whose local APIC waits for the guest: in-flight account, pending-EOI stack, Xen's 1 ms timer."""
 
-from typing import Final
-
 from mypy_extensions import i64
 
 from exitless.arch.x86.host_vectors import HostVector
 from exitless.arch.x86.lapic import end_of_interrupt
-from exitless.arch.xen.eoi_stack import flush_one, hold, set_ready
-from exitless.arch.xen.pirq import AckType, Eoi, PirqGuest, arms_forced_eoi, forced_eoi, guest_eoi, mark_in_flight
+from exitless.arch.xen.eoi_stack import forced_at, mark_ready, pop_ready, push
+from exitless.arch.xen.pirq import (
+    AckType,
+    Eoi,
+    PirqGuest,
+    arms_forced_eoi,
+    eoi_before_guest,
+    forced_eoi,
+    guest_eoi,
+    mark_in_flight,
+)
+from exitless.errors import Impossible
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
 from exitless.sim.signals import Signals
 from exitless.sim.state import Irq, Pcpu, Vcpu
 from exitless.vocab.kinds import Kind
-
-FORCED_EOI_PS: Final = 1_000_000_000
 
 
 class PendingEoi(Signals):
@@ -32,8 +38,10 @@ class PendingEoi(Signals):
 
     def keep_in_service(self, pcpu: Pcpu, irq: Irq) -> bool:
         """do_IRQ decides about the local APIC's EOI. Returns: whether it has to wait for the guest."""
-        if not hold(pcpu.eoi_stack, irq.number, irq.vector, irq.ack):
+        if eoi_before_guest(irq.ack):
             return False
+        if not push(pcpu.eoi_stack, irq.number, irq.vector):
+            raise Impossible("a local APIC delivered a vector below one that it has in service")
         irq.held_on = pcpu.number
         self.charge(pcpu, Cost.EOISTACK)
         self.row(Kind.PIRQ_HOLD, pcpu.number, -1, irq.vector, irq.number)
@@ -43,7 +51,7 @@ class PendingEoi(Signals):
         """The fan-out of do_IRQ: the guest owes an EOI, and Xen sets a timer in case it never comes."""
         mark_in_flight(irq.bound, 0)
         if arms_forced_eoi(irq.ack):
-            irq.forced_at = self.now + self.spent + FORCED_EOI_PS
+            irq.forced_at = forced_at(self.now + self.spent)
             self.program_timer(self.pcpus[irq.held_on])
 
     def guest_ends(self, here: Pcpu, irq: Irq) -> None:
@@ -80,23 +88,24 @@ class PendingEoi(Signals):
 
     def flush_eois(self, here: Pcpu, irq: Irq) -> None:
         """Mark the entry ready, and end what is ready from the top. Cites: Xen irq.c flush_ready_eoi"""
-        if not set_ready(here.eoi_stack, irq.number):
+        if not mark_ready(here.eoi_stack, irq.number):
             return
         self.charge(here, Cost.EOI_READY)
-        vector: i64 = flush_one(here.eoi_stack)
+        vector: i64 = pop_ready(here.eoi_stack)
         while vector >= 0:
             end_of_interrupt(here.lapic)
             self.row(Kind.LAPIC_EOI, here.number, -1, vector, 0)
-            vector = flush_one(here.eoi_stack)
+            vector = pop_ready(here.eoi_stack)
 
     def flush_called(self, here: Pcpu) -> None:
         """The call of another pCPU: whatever of this one's stack nobody owes an EOI for becomes ready.
 
         Cites: Xen irq.c set_eoi_ready
         """
-        for number in list(here.eoi_stack.irqs):
-            if self.irqs[number].bound.in_flight == 0:
-                self.flush_eois(here, self.irqs[number])
+        for number in self.slow_irqs:
+            irq: Irq = self.irqs[number]
+            if irq.held_on == here.number and irq.bound.in_flight == 0:
+                self.flush_eois(here, irq)
 
     def forced_deadline(self, pcpu: Pcpu) -> i64:
         """When the first of the timers of do_IRQ on this pCPU is due, -1 for none."""
