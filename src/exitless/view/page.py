@@ -20,7 +20,7 @@ ROWS = 60_000
 JOURNEYS = 1_500
 SCRIPTS = (
     "model.js", "draw.js", "axis.js", "lanes.js", "marks.js", "over.js", "strip.js", "registers.js", "panel.js",
-    "find.js", "input.js", "page.js",
+    "find.js", "numbers.js", "compare.js", "tour.js", "live.js", "input.js", "page.js",
 )  # fmt: skip
 
 
@@ -29,20 +29,33 @@ def asset(name: str) -> str:
     return (resources.files("exitless.view") / "web" / name).read_text("utf-8")
 
 
+def document(
+    records: list[Record], first_ps: int | None = None, last_ps: int | None = None, source: str | None = None,
+    nth: int | None = None, budget: int = ROWS,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what a page draws. The records share one window; without one, as much as ``budget`` rows allow."""
+    first_ps, last_ps = _window(records, first_ps, last_ps, source, nth, budget // max(1, len(records)))
+    scenes = [scene(record, first_ps, last_ps, source, nth) for record in records]
+    return {
+        "records": [_record(s, record) for s, record in zip(scenes, records, strict=True)],
+        "kinds": {n: [row.name, row.a, row.b, row.says] for n, row in BY_KIND.items()},
+    }
+
+
 def page(
     records: list[Record], first_ps: int | None = None, last_ps: int | None = None, source: str | None = None,
     nth: int | None = None, budget: int = ROWS,
 ) -> str:  # fmt: skip
-    """Return the page as text. The records share one window; without one, as much is held as ``budget`` rows allow."""
-    first_ps, last_ps = _window(records, first_ps, last_ps, source, nth, budget // max(1, len(records)))
-    scenes = [scene(record, first_ps, last_ps, source, nth) for record in records]
-    document = {
-        "records": [_record(s, record) for s, record in zip(scenes, records, strict=True)],
-        "kinds": {n: [row.name, row.a, row.b, row.says] for n, row in BY_KIND.items()},
-    }
-    names = [r.header.mechanism for r in records if r.header.mechanism]
-    title = " · ".join([records[0].header.scenario or records[0].header.title or "record", *names[:3], "Exitless"])
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    """Return the page as text; see :func:`document` for what it holds."""
+    return written(document(records, first_ps, last_ps, source, nth, budget))
+
+
+def written(data: dict[str, Any]) -> str:
+    """Return the page of a document, with its scripts and its style inside."""
+    first = data["records"][0]
+    names = [r["name"] for r in data["records"] if r["name"] not in ("record", r["title"])]
+    title = " · ".join([first["scenario"] or first["title"] or "record", *names[:3], "Exitless"])
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     scripts = "\n".join(asset(name) for name in SCRIPTS)
     parts = {"title": _escaped(title), "css": asset("page.css"), "data": text, "script": scripts}
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset("page.html"))
