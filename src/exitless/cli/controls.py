@@ -105,7 +105,7 @@ def assignments(scenario: Scenario, changes: dict[str, Any]) -> list[str]:
         if n == guest:
             count = new.get("vcpus", count)
             first = new.get("pin", pin[0] if pin else NONE)
-            if first != NONE and first >= pcpus:
+            if "pin" in new and first != NONE and first >= pcpus:
                 raise ScenarioError(f"pin must be a pCPU from 0 to {pcpus - 1}; got {first}")
             if count != vm.vcpus or "pin" in new:
                 pin = [] if first == NONE else [(first + i) % pcpus for i in range(count)]

@@ -12,7 +12,16 @@ from exitless.mech.catalog import CATALOG
 from exitless.record.block import Record
 from exitless.record.sinks import Sink
 from exitless.scenario import (
-    Scenario, check_mechanisms, library_names, load, near, parse, prepare, preset_names, read_text, set_path,
+    Scenario,
+    check_mechanisms,
+    library_names,
+    load,
+    near,
+    parse,
+    prepare,
+    preset_names,
+    read_text,
+    set_path,
 )  # fmt: skip
 from exitless.study.summary import summarize
 from exitless.view.page import document
@@ -53,8 +62,8 @@ def run_window(scenario: Scenario, name: str, mechanism: str, seed: int | None, 
         machine.run(length_ps * n // SLICES)
         if machine.events > EVENTS or machine.columns.rows() > ROWS:
             raise ScenarioError(
-                f"{mechanism} would take too long: {machine.events:,} events by {length_ps * n // SLICES / 1e9:g} ms of "
-                f"{length_ps / 1e9:g} ms; ask for fewer or larger frames, or begin with a shorter --length"
+                f"{mechanism} would take too long: {machine.events:,} events by {length_ps * n // SLICES / 1e9:g} ms "
+                f"of {length_ps / 1e9:g} ms; ask for fewer or larger frames, or begin with a shorter --length"
             )
         if machine.law_broken:
             raise LawBroken(f"{mechanism}: {machine.law_said()}")
@@ -158,7 +167,9 @@ class Bench:
         key = (asked.name, *asked.settings)
         if key not in self.tours:
             ran = {m: self.run(asked, m) for m in asked.mechanisms}
-            self.tours = {key: tour(asked.scenario, asked.name, self.seed, {m: (r.result, r.record) for m, r in ran.items()})}
+            self.tours = {
+                key: tour(asked.scenario, asked.name, self.seed, {m: (r.result, r.record) for m, r in ran.items()})
+            }
         return {"tour": self.tours[key]}
 
 

@@ -2,59 +2,33 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any
 
+from exitless.arch.x86.host_vectors import HostVector
 from exitless.cli.answers import READABLE, WRITABLE, controls_for, count_accesses, move_probe
+from exitless.cli.moments import (
+    Card,
+    Runs,
+    around,
+    card,
+    counted,
+    exit_of,
+    inside_handler,
+    later,
+    moment,
+    rival_exits,
+    rival_way,
+    typical,
+)  # fmt: skip
 from exitless.cli.output import ns
 from exitless.cli.run import Result, primary_source, rival_of, run_one
-from exitless.record.block import Event, Record
+from exitless.record.block import Record
 from exitless.scenario import Scenario
-from exitless.study.cites import reference
-from exitless.study.journeys import Journey, of_source
 from exitless.study.spans import rows
-from exitless.study.summary import Summary
 from exitless.vocab.exits import VMX_NAMES, Exit
 from exitless.vocab.kinds import Kind
 
-Card = dict[str, Any]
 PROBE_PS = 10_000_000_000
-
-
-class Runs(NamedTuple):
-    """What the answers are computed from: the runs by mechanism, the device in question and its rival."""
-
-    scenario: Scenario
-    name: str
-    seed: int | None
-    by_name: dict[str, tuple[Result, Record]]
-    source: int
-    rival: str
-
-    def has(self, *names: str) -> list[str]:
-        """Return those of the mechanisms that were run."""
-        return [n for n in names if n in self.by_name]
-
-    def summary(self, name: str) -> Summary:
-        """Return one mechanism's numbers."""
-        return self.by_name[name][0].summary
-
-    def record(self, name: str) -> Record:
-        """Return one mechanism's rows."""
-        return self.by_name[name][1]
-
-    def guest_vector(self, name: str) -> int:
-        """Return the vector of the device in the guest, under a mechanism."""
-        return self.record(name).header.source_vector[self.source]
-
-    def rival_vector(self, name: str) -> int:
-        """Return the host vector of the rival, under a mechanism."""
-        h = self.record(name).header
-        return h.source_host_vector[h.sources.index(self.rival)]
-
-    def journeys(self, name: str) -> list[Journey]:
-        """Return the ways of the device's interrupts under a mechanism."""
-        record = self.record(name)
-        return of_source(rows(record, 0, record.header.length_ps), record.header, self.source)
 
 
 def tour(scenario: Scenario, name: str, seed: int | None, by_name: dict[str, tuple[Result, Record]]) -> list[Card]:
@@ -67,48 +41,14 @@ def tour(scenario: Scenario, name: str, seed: int | None, by_name: dict[str, tup
     return [card for make in found for card in make(runs)]
 
 
-def card(question: str, says: list[str], opposite: list[tuple[str, str]], cites: list[str], **more: Any) -> Card:
-    """Make a card; ``says`` is at most three sentences, of which the first stands alone."""
-    return {"question": question, "says": says, "opposite": opposite, "cites": [reference(c) for c in cites], **more}
-
-
-def moment(mechanism: str, time: int, title: str, text: str, journey: Journey | None = None) -> dict[str, Any]:
-    """Name the moment of a run that answers: its time in ps, the interrupt to select, and a line for a callout."""
-    out: dict[str, Any] = {"mechanism": mechanism, "time": time, "callout": [title, text]}
-    if journey is not None:
-        out["key"] = f"{journey.source}.{journey.serial}"
-    return out
-
-
-def later(record: Record, *kinds: int) -> Iterator[Event]:
-    """Yield a record's rows of some kinds: those after the first fifth, in which a run finds its pace, then those."""
-    start = record.header.length_ps // 5
-    found = [e for e in rows(record, 0, record.header.length_ps) if e.kind in kinds]
-    yield from (e for e in found if e.time_ps >= start)
-    yield from (e for e in found if e.time_ps < start)
-
-
-def exit_of(record: Record, *reasons: int) -> Event | None:
-    """Return an exit for one of some reasons."""
-    return next((e for e in later(record, Kind.VM_EXIT) if e.a in reasons and e.vcpu >= 0), None)
-
-
-def around(journeys: list[Journey], time: int) -> Journey | None:
-    """Return the interrupt that was under way at a time."""
-    return next((j for j in journeys if j.start <= time <= j.end), None)
-
-
-def counted(n: int, one: str, many: str = "") -> str:
-    """Say how many."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
 def access_card(runs: Runs) -> Iterator[Card]:
     """Do reads and writes of the APIC exit?"""
     table = []
     for label, registers, vid in (("TPR shadow only", 0, 0), ("register virtualization", 1, 0), ("and delivery", 1, 1)):
         reads, writes, traps = count_accesses(controls_for(registers, vid))
-        table.append([label, f"{reads} of {len(READABLE)}", str(writes), str(traps), str(len(WRITABLE) - writes - traps)])
+        table.append(
+            [label, f"{reads} of {len(READABLE)}", str(writes), str(traps), str(len(WRITABLE) - writes - traps)]
+        )
     reads, writes, _ = count_accesses(controls_for(1, 1))
     says = [
         "Reads mostly do not, writes mostly do.",
@@ -195,40 +135,12 @@ def eoi_card(runs: Runs) -> Iterator[Card]:
          "Xen sets it for level-triggered vectors, and for a vector it injects while its emulated timer is due.",
          f"EOIs that exited in this run: {told}."],
         [("Emulated", "without virtual-interrupt delivery every EOI exits; there is no bitmap to ask"),
-         ("Direct", "the EOI of a vector that the guest took itself goes to the physical APIC unseen; one that had to be "
-                    "injected exits")],
+         ("Direct", "the EOI of a vector that the guest took itself goes to the physical APIC unseen; one that had to "
+                    "be injected exits")],
         ["SDM apicv.eoi", "SDM apicv.eoi-exit-bitmap", "Xen vlapic.c vlapic_set_irq"],
         block={"kind": "table", "head": ["mechanism", "vector", "EOIs", "exits"], "rows": lines[:12],
                "says": "counted in this run"}, **more,
     )  # fmt: skip
-
-
-def rival_exits(runs: Runs, name: str) -> list[int]:
-    """Return when the rival's host vector ended guest mode."""
-    vector = runs.rival_vector(name)
-    rows_ = later(runs.record(name), Kind.VM_EXIT)
-    return [e.time_ps for e in rows_ if e.a == Exit.EXTERNAL_INTERRUPT and e.b == vector]
-
-
-def inside_handler(runs: Runs, name: str) -> tuple[Journey | None, int]:
-    """Return an interrupt of the device inside whose handler the rival's exit fell, and the exit's time."""
-    at = set(rival_exits(runs, name))
-    for way in runs.journeys(name):
-        if way.handled >= 0:
-            for time in way.touching:
-                if time in at and way.steps[way.handled].time < time < way.end:
-                    return way, time
-    return None, -1
-
-
-def typical(runs: Runs, name: str, *kinds: int) -> tuple[Journey | None, int]:
-    """Return an ordinary interrupt of the device that has a step of one of some kinds, and that step's time."""
-    ways = [j for j in runs.journeys(name) if j.handled >= 0 and not j.merged]
-    for way in [j for j in ways if j.start >= runs.record(name).header.length_ps // 5] + ways:
-        for step in way.steps:
-            if step.kind in kinds:
-                return way, step.time
-    return None, -1
 
 
 def unbounded_card(runs: Runs) -> Iterator[Card]:
@@ -256,7 +168,7 @@ def unbounded_card(runs: Runs) -> Iterator[Card]:
         at = rival_exits(runs, name)
         if at:
             said = "It ends guest mode at once, whatever the guest has masked."
-            more["moment"] = moment(name, at[0], f"0x{vector:02x} exits", said)
+            more["moment"] = moment(name, at[0], f"0x{vector:02x} exits", said, rival_way(runs, name, at[0]))
     yield card(
         "Can the guest run unbounded?",
         ["No: while external-interrupt exiting is 1, every host vector exits, whatever the guest has masked.",
@@ -293,15 +205,17 @@ def wins_card(runs: Runs) -> Iterator[Card]:
         back = next((e.time_ps for e in rows(runs.record(shown), time, way.end + 1)
                      if e.kind == Kind.VM_ENTRY and e.vcpu == way.vcpu and e.time_ps > time), -1)  # fmt: skip
         entered = way.steps[way.handled].time
-        did = [[f"{entered / 1e6:,.3f}", f"µs: the handler of 0x{guest:02x} begins", ""],
-               [f"{time / 1e6:,.3f}", f"µs: 0x{host:02x} exits inside it, after", ns((time - entered) / 1000)]]  # fmt: skip
+        did = [
+            [f"{entered / 1e6:,.3f}", f"µs: the handler of 0x{guest:02x} begins", ""],
+            [f"{time / 1e6:,.3f}", f"µs: 0x{host:02x} exits inside it, after", ns((time - entered) / 1000)],
+        ]
         if back >= 0:
             did.append([f"{back / 1e6:,.3f}", "µs: the handler goes on; it was paused for", ns((back - time) / 1000)])
         said = f"0x{guest:02x} is in service in the virtual APIC; only a physical vector holds back a physical one."
         more["moment"] = moment(shown, time, f"0x{host:02x} does not wait", said, way)
     elif at := rival_exits(runs, shown):
         said = f"No guest vector was in its way. In this run no handler of 0x{guest:02x} was under way at such a time."
-        more["moment"] = moment(shown, at[0], f"0x{host:02x} exits at once", said)
+        more["moment"] = moment(shown, at[0], f"0x{host:02x} exits at once", said, rival_way(runs, shown, at[0]))
         did = [[f"{at[0] / 1e6:,.3f}", f"µs: 0x{host:02x} ends guest mode, as it did", f"{len(at):,} ×"]]
     for name in runs.by_name:
         m = runs.summary(name).meeting
@@ -314,11 +228,11 @@ def wins_card(runs: Runs) -> Iterator[Card]:
          "each with its own kind only.", "Which of guest and dom0 runs next is the scheduler's choice."],
         [("Yes, direct", f"there 0x{guest:02x} is a physical vector: in service it holds back classes up to "
                          f"{guest >> 4:X} until the guest's EOI"),
-         ("For a while", "a passed-through MSI that cannot be masked keeps its host vector in service until the guest's "
-                         "EOI or Xen's timer")],
+         ("For a while", "a passed-through MSI that cannot be masked keeps its host vector in service until the "
+                         "guest's EOI or Xen's timer")],
         ["SDM vmx.event-priority", "SDM apic.priority", "Xen credit.c priorities"],
-        block={"kind": "worlds", "host": [[wire if wire >= 0 else -1, f"{device}, remapped"], [host, runs.rival],
-                                          [0xF4 if wire < 0 else -1, "notification"]],
+        block={"kind": "worlds", "host": [[wire, f"{device}, remapped", 1], [host, runs.rival, 1],
+                                          [HostVector.POSTED_NOTIFICATION if wire < 0 else -1, "notification", 0]],
                "guest": [[guest, device], *[[v, "timer"] for v in vectors_beside(runs, shown)]]},
         did=did, **more,
     )  # fmt: skip
@@ -376,11 +290,11 @@ def table_card(runs: Runs) -> Iterator[Card]:
         vcpu = built.header.vcpus[int(source.vcpu)]
         if entry.im:
             pid = m.vcpus[int(source.vcpu)].cpu.pid
-            did.append([f"IRTE {int(source.index)}", f"{name}: posts 0x{int(entry.vector):02x} to the descriptor of {vcpu}",
-                        f"NV 0x{int(pid.nv):02x}"])  # fmt: skip
+            told = f"{name}: posts 0x{int(entry.vector):02x} to the descriptor of {vcpu}"
+            did.append([f"IRTE {int(source.index)}", told, f"NV 0x{int(pid.nv):02x}"])
         else:
-            did.append([f"irq {int(irq.number)}", f"{name}: host 0x{int(irq.vector):02x} on pCPU{int(irq.pcpu)}, bound to "
-                        f"{vcpu}", f"0x{int(source.vector):02x}"])  # fmt: skip
+            told = f"{name}: host 0x{int(irq.vector):02x} on pCPU{int(irq.pcpu)}, bound to {vcpu}"
+            did.append([f"irq {int(irq.number)}", told, f"0x{int(source.vector):02x}"])
         way, time = typical(runs, name, Kind.MSI_ROUTE, Kind.PID_POST)
         if way is not None:
             said = "The remapping unit looks its entry up; the processor knows nothing of it."
@@ -405,9 +319,7 @@ def mix_card(runs: Runs) -> Iterator[Card]:
     if len(names) < 2:
         return
     rate = {n: runs.summary(n).exits_per_interrupt for n in names}
-    bars = [[n, {r: c / max(1, sum(x.delivered for k, x in runs.summary(n).sources.items()
-                                   if k == runs.summary(n).first_source))
-                 for r, c in runs.summary(n).by_source[runs.summary(n).first_source].items()}] for n in names]  # fmt: skip
+    bars = [[n, runs.each(n)] for n in names]
     guest = next((n for n, vm in enumerate(runs.scenario.vm) if vm.kind == "hvm"), 0)
     other = deepcopy(runs.scenario)
     other.vm[guest].timer = "event"

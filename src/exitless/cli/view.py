@@ -49,7 +49,7 @@ def served(args: argparse.Namespace) -> tuple[Callable[[], str], dict[str, Answe
         raise ScenarioError(f"{name}: run.mechanisms is empty and no --mechanism was given")
     check_mechanisms(names, "--mechanism")
     length = WINDOW_PS if args.length is None else time_within(args.length, 10**6, LONGEST_PS, "--length")
-    bench = Bench(args.what, args.set, args.mechanism and names or [], args.seed, length)
+    bench = Bench(args.what, args.set, (args.mechanism and names) or [], args.seed, length)
     bench.run(bench.asked({}), names[0])
     made: list[str] = []
 

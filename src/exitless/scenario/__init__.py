@@ -5,7 +5,14 @@ from exitless.record.block import Record
 from exitless.record.sinks import Sink
 from exitless.scenario.build import Built, build
 from exitless.scenario.load import (
-    check_mechanisms, library_names, load, near, parse, preset_names, read_text, set_path,
+    check_mechanisms,
+    library_names,
+    load,
+    near,
+    parse,
+    preset_names,
+    read_text,
+    set_path,
 )  # fmt: skip
 from exitless.scenario.quantities import LONGEST_PS, quantity, time_within
 from exitless.scenario.schema import Scenario

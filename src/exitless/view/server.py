@@ -10,7 +10,6 @@ import hmac
 import json
 import re
 import secrets
-import socket
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
@@ -22,6 +21,11 @@ LOOPBACK: Final = "127.0.0.1"
 LARGEST: Final = 16_384
 PATIENCE_S: Final = 30
 NOT_HERE: Final = "There is nothing at this address."
+
+GUARDS: Final = (
+    ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"),
+    ("X-Frame-Options", "DENY"), ("Cross-Origin-Resource-Policy", "same-origin"),
+)  # fmt: skip
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -61,9 +65,8 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one connection."""
+    """Answers one request on one connection."""
 
-    protocol_version = "HTTP/1.1"
     server_version = "exitless"
     sys_version = ""
     timeout = PATIENCE_S
@@ -104,7 +107,7 @@ class Handler(BaseHTTPRequestHandler):
             with self.server.turn:
                 said = answer(asked)
         except ExitlessError as problem:
-            code, said = 422, {"error": sentence(str(problem))}
+            said = {"error": sentence(str(problem))}
         except Exception as problem:  # A fault of ours must not look like silence.
             code, said = 500, {"error": f"The workbench failed at this: {type(problem).__name__}: {problem}."}
         text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
@@ -156,16 +159,12 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(code)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
-            for name, value in (
-                ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"),
-                ("X-Frame-Options", "DENY"), ("Cross-Origin-Resource-Policy", "same-origin"),
-                ("Content-Security-Policy", rules), *([("Connection", "close")] if self.close_connection else []),
-            ):  # fmt: skip
+            for name, value in (*GUARDS, ("Content-Security-Policy", rules)):
                 self.send_header(name, value)
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)
-        except (ConnectionError, socket.timeout):
+        except (TimeoutError, ConnectionError):
             self.close_connection = True
 
 

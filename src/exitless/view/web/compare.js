@@ -15,8 +15,19 @@ function toggleCompare() {
   names.add(rec().name);
   for (const r of RECORDS) if (names.size < 2) names.add(r.name);
   state.compare = RECORDS.map((r) => r.name).filter((name) => names.has(name));
+  widen();
   wantShown();
   return "Keys 1 to 9 and the tabs add a mechanism or take it out; C leaves.";
+}
+
+// A comparison begins with some five arrivals in view.
+function widen() {
+  const r = rec(), ways = r.byStart.filter((j) => j.source === comparedSource());
+  const n = lowerBound(ways, state.cursor, (j) => j.start);
+  const part = ways.slice(Math.max(0, n - 3), n + 2);
+  if (part.length < 2) return;
+  const low = part[0].start, high = part.at(-1).end, spare = (high - low) * 0.06;
+  if (high - low > state.t1 - state.t0) setView(low - spare, Math.min(high + spare, low + (high - low) * 1.06));
 }
 
 function toggleCompared(n) {
@@ -83,7 +94,7 @@ function drawCompared(c2d, c, row) {
   const says = LIVE ? LIVE.says[r.name] || "" : "";
   const label = c.source >= 0 ? r.sources[c.source] : "no such source", vector = n.ways.length && n.ways[0].vector >= 0 ? ` ${hex(n.ways[0].vector)}` : "";
   setHtml(head, `<b>${escaped(r.name)}${r.stale ? ' <span class="chip">before the change</span>' : ""}</b><p>${escaped(says)}</p><span class="lane1">pCPU${n.home}</span><span class="lane2">${escaped(label)}${vector}</span>`);
-  setHtml(side, `<b class="mono big">${group(String(own))}</b> exits on pCPU${n.home}<br><b class="mono">${us(rank(waits, 0.5))}</b> µs median<br><b class="mono">${us(waits.length ? waits.at(-1) : -1)}</b> µs worst`);
+  setHtml(side, `<b class="mono big">${group(String(own))}</b> exits<br><b class="mono">${us(rank(waits, 0.5))}</b> µs median<br><b class="mono">${us(waits.length ? waits.at(-1) : -1)}</b> µs worst`);
 }
 
 function setHtml(node, html) { if (node.dataset.html !== html) { node.dataset.html = html; node.innerHTML = html; } }
@@ -121,7 +132,7 @@ function drawDistributions() {
   const source = columns.length && columns[0].source >= 0 ? columns[0].r.sources[columns[0].source] : "";
   const wide = (id) => Math.max(220, document.getElementById(id).clientWidth - 28);
   const told = (n) => `${group(String(n))} ${n === 1 ? "interrupt" : "interrupts"}`;
-  node.querySelector("#perinterrupt").innerHTML = `<h2>Exits per ${escaped(source)} interrupt<span>on its own path, ${brief(SPAN)}</span></h2>${stackedSvg(columns, wide("perinterrupt"), 210)}`;
+  node.querySelector("#perinterrupt").innerHTML = `<h2>Exits per ${escaped(source)} interrupt<span>charged to it, ${brief(SPAN)}</span></h2>${stackedSvg(columns, wide("perinterrupt"), 210)}`;
   node.querySelector("#cdf").innerHTML = `<h2>Latency distribution<span>${told(columns.length ? columns[0].n.done.length : 0)} to their handler under ${escaped(columns.length ? columns[0].r.name : "")}</span></h2>${cdfSvg(columns, wide("cdf"), 236)}`;
   node.querySelector("#difference").innerHTML = differenceTable(columns);
 }

@@ -46,7 +46,7 @@ function keyAction(event) {
     ",": () => stepBy(-1), ".": () => stepBy(1), "[": () => nextExit(-1), "]": () => nextExit(1),
     n: () => nextInterrupt(event.shiftKey ? -1 : 1), f: () => fit(), m: () => measure(), y: () => copyAddress(),
     "(": () => toBit(-1), ")": () => toBit(1), "/": () => { const s = document.getElementById("search"); s.focus(); s.select(); },
-    "?": () => showKeys(), c: () => toggleCompare(), t: () => { startTour(); },
+    "?": () => showKeys(), c: () => toggleCompare(), t: () => { startTour(); return state.said; },
   };
   if (/^[1-9]$/.test(key)) return Number(key) <= RECORDS.length ? () => pickTab(Number(key) - 1) : null;
   if (state.compare && !"wsadfncty/?".includes(key)) return null;
@@ -142,12 +142,6 @@ function toBit(direction) {
   follow();
   reveal(time);
   return "";
-}
-
-function copyAddress() {
-  writeHash();
-  if (navigator.clipboard) { navigator.clipboard.writeText(location.href).catch(() => {}); return "Address copied."; }
-  return "The address bar holds this state.";
 }
 
 function showKeys() {
@@ -248,7 +242,7 @@ function listenParts() {
     const tab = e.target.closest("button");
     if (tab) { state.said = pickTab(Number(tab.dataset.rec)); changed(); }
   });
-  for (const [id, act] of [["tour", () => { startTour(); }], ["comparison", toggleCompare], ["share", () => { showShare(); }]]) {
+  for (const [id, act] of [["tour", () => { startTour(); return state.said; }], ["comparison", toggleCompare], ["share", () => { showShare(); }]]) {
     document.getElementById(id).addEventListener("click", () => { state.said = act() || ""; changed(); });
   }
   document.getElementById("labels").addEventListener("click", (e) => {

@@ -1,7 +1,7 @@
 // Live what-if: the control row asks the server for a window under other settings; the old picture stays meanwhile.
 
 let LIVE = DATA.live || null;
-const flight = { changes: {}, busy: false, wanted: 0, began: 0, took: 0, error: "", shown: true, tries: 0 };
+const flight = { changes: {}, busy: false, wanted: false, asks: 0, began: 0, took: 0, error: "", shown: true };
 
 const ROWS_OF = [
   ["load", "Load", true], ["frame", "Frame", true], ["moderation", "Moderation", true], ["rate", "Link", [1, 10, 25, 40, 100]],
@@ -48,12 +48,13 @@ function packetsText() {
 }
 
 // The records that are on the screen now; the others follow when these are drawn.
+function resting() { return !flight.busy && !flight.wanted && !flight.asks && (!!flight.error || !RECORDS.some((r) => r.stale)); }
 function shownNames() { return state.compare ? state.compare.slice() : [rec().name]; }
 
 function change(key, value) {
   if (String(value) === String(LIVE.base[key])) delete flight.changes[key]; else flight.changes[key] = value;
   for (const r of RECORDS) r.stale = true;
-  TOUR = null;
+  tourOld = true;
   flight.began = performance.now();
   flight.wanted = true;
   for (const [selector, k] of [["slide", key], ["key", key]]) {
@@ -65,16 +66,6 @@ function change(key, value) {
 }
 
 function wantShown() { if (LIVE && RECORDS.some((r) => r.stale && shownNames().includes(r.name))) { flight.wanted = true; flight.began = performance.now(); send(); } }
-
-async function post(what, body) {
-  let reply;
-  try {
-    reply = await fetch(what, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-  } catch {
-    return { error: "The workbench has stopped. Start it again with: exitless view" };
-  }
-  try { return await reply.json(); } catch { return { error: `The workbench answered with status ${reply.status}.` }; }
-}
 
 function request(names) { return { scenario: LIVE.scenario, changes: { ...flight.changes }, mechanisms: names }; }
 
@@ -96,6 +87,7 @@ async function send() {
     flight.error = "";
     frame();
     flight.took = performance.now() - began;
+    if (state.tour >= 0 && tourOld) fetchTour().then(() => { if (state.tour >= 0) openCard(Math.min(state.tour, TOUR.length - 1), false); });
   } else parts = true;
   drawRedraw();
   ask();
@@ -136,7 +128,9 @@ async function fetchTour() {
   ask();
   const said = await post("tour", request(null));
   state.said = said.error || "";
-  if (said.tour) TOUR = said.tour;
+  if (!said.tour) return;
+  TOUR = said.tour;
+  tourOld = false;
 }
 
 async function otherScenario(name) {
@@ -144,6 +138,12 @@ async function otherScenario(name) {
   if (said.error) { fail(said.error); return; }
   location.hash = `s=${encodeURIComponent(name)}`;
   location.reload();
+}
+
+function copyAddress() {
+  writeHash();
+  if (navigator.clipboard) { navigator.clipboard.writeText(location.href).catch(() => {}); return "Address copied."; }
+  return "The address bar holds this state.";
 }
 
 async function showShare() {
@@ -170,6 +170,14 @@ function listenLive() {
   if (!LIVE) return;
   const number = (text) => (/^-?\d+$/.test(text.trim()) ? Number(text) : text.trim());
   node.addEventListener("input", (e) => { if (e.target.dataset.slide) change(e.target.dataset.slide, Number(e.target.value)); });
+  node.addEventListener("keydown", (e) => {
+    const { key } = e.target.dataset, by = { ArrowUp: 1, ArrowDown: -1 }[e.key];
+    if (!by || !key || e.target.tagName !== "INPUT") return;
+    const [low, high] = LIVE.limits[key];
+    e.preventDefault();
+    e.target.value = Math.max(low, Math.min(high, Number(setting(key)) + by * (e.shiftKey ? 10 : 1)));
+    change(key, Number(e.target.value));
+  });
   node.addEventListener("change", (e) => {
     const { key, scenario } = e.target.dataset;
     if (scenario !== undefined) otherScenario(e.target.value);

@@ -18,21 +18,11 @@ function numbersOf(r, source) {
 function count(r, source) {
   const ways = r.byStart.filter((j) => j.source === source);
   const done = ways.filter((j) => j.latency >= 0);
-  const byStart = new Map();
-  for (let i = 0; i < r.exits.length; i += 7) byStart.set(`${r.exits[i]}.${r.exits[i + 2]}`, r.exits[i + 4]);
-  const perReason = new Map();
-  for (const j of done) {
-    for (const time of j.exits) {
-      const pcpu = j.pcpus.find((p) => byStart.has(`${time}.${p}`));
-      if (pcpu === undefined) continue;
-      const reason = byStart.get(`${time}.${pcpu}`);
-      perReason.set(reason, (perReason.get(reason) || 0) + 1);
-    }
-  }
+  const [handled, causes] = r.causes[source] || [0, []];
   const latencies = Float64Array.from(done, (j) => j.latency).sort();
   const vcpu = ways.length ? ways[0].vcpu : -1;
   const home = homeOf(r, vcpu, ways);
-  return { ways, done, latencies, perReason, vcpu, home, xen: shareOfHost(r, home) };
+  return { ways, done, latencies, handled, causes, vcpu, home, xen: shareOfHost(r, home) };
 }
 
 // The pCPU on which a vCPU's interrupts are dealt with most often.
@@ -95,29 +85,28 @@ function cdfSvg(columns, width, height) {
     let d = `M${x(s[0] / 1e6).toFixed(1)} ${y(0)}`;
     for (let i = 0; i < s.length; i += step) d += `H${x(s[i] / 1e6).toFixed(1)}V${y((i + 1) / s.length).toFixed(1)}`;
     d += `H${x(s.at(-1) / 1e6).toFixed(1)}V${y(1)}`;
-    out += `<path class="cdf" d="${d}" stroke-dasharray="${DASHES[c.place % DASHES.length]}"/>`;
-    marks.push({ c, x: x(rank(s, 0.5) / 1e6), p50: rank(s, 0.5) });
+    out += `<path class="cdf" d="${d}" stroke-dasharray="${DASHES[(columns.length - 1 - c.place) % DASHES.length]}"/>`;
+    marks.push({ c, dash: DASHES[(columns.length - 1 - c.place) % DASHES.length], x: x(rank(s, 0.5) / 1e6), p50: rank(s, 0.5) });
   });
-  out += labelsOf(marks, width - right, y, left);
+  out += labelsOf(marks, width - right, y);
   return `<svg class="chart" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="Latency distribution">${out}</svg>`;
 }
 
-// Each curve's name beside its median, on a row of its own, on the side with room.
-function labelsOf(marks, right, y, left) {
+// Each curve's name, line and median, where a distribution leaves the paper empty: below, at the right.
+function labelsOf(marks, right, y) {
   let out = "";
-  const rows = Math.max(1, marks.length);
-  marks.sort((p, q) => p.x - q.x).forEach((m, n) => {
-    const at = y(0.5) + (n + 1) * Math.min(30, (y(0) - y(0.5) - 8) / rows) - 6;
-    const end = m.x > left + (right - left) * 0.55;
-    const text = `${escaped(m.c.r.name)} <tspan class="quiet">p50 ${us(m.p50)}</tspan>`;
-    out += `<circle class="median" cx="${m.x.toFixed(1)}" cy="${y(0.5)}" r="3.4"/><text class="curve" x="${(m.x + (end ? -9 : 9)).toFixed(1)}" y="${at.toFixed(1)}" text-anchor="${end ? "end" : "start"}">${text}</text>`;
+  for (const m of marks) out += `<circle class="median" cx="${m.x.toFixed(1)}" cy="${y(0.5)}" r="3.4"/>`;
+  const step = Math.min(17, (y(0) - y(0.5) - 4) / marks.length);
+  marks.forEach((m, n) => {
+    const at = y(0) - 8 - (marks.length - 1 - n) * step;
+    out += `<path class="cdf" d="M${right - 196} ${at - 4}h26" stroke-dasharray="${m.dash}"/><text class="curve" x="${right - 164}" y="${at}">${escaped(m.c.r.name)}</text><text class="axis" x="${right - 6}" y="${at}" text-anchor="end">p50 ${us(m.p50)}</text>`;
   });
   return out;
 }
 
 function stackedSvg(columns, width, height) {
   const rows = columns.map((c) => {
-    const parts = [...c.n.perReason].map(([reason, n]) => ({ reason, each: n / Math.max(1, c.n.done.length) })).sort((p, q) => reasonOf(c.r, p.reason)[1] - reasonOf(c.r, q.reason)[1]);
+    const parts = c.n.causes.map(([reason, n]) => ({ reason, each: n / Math.max(1, c.n.handled) })).sort((p, q) => reasonOf(c.r, p.reason)[1] - reasonOf(c.r, q.reason)[1]);
     return { c, parts, sum: parts.reduce((sum, p) => sum + p.each, 0) };
   });
   return barsSvg(rows.map((row) => ({ name: row.c.r.name, sum: row.sum, parts: row.parts.map((p) => ({ sign: reasonOf(row.c.r, p.reason)[1], each: p.each, says: reasonOf(row.c.r, p.reason)[0] })) })), width, height);

@@ -1,28 +1,28 @@
 // The tour: each card asks one of the mail's questions, answers it from this run, and opens the moment that shows it.
 
 let TOUR = DATA.tour || null;
-let tourBefore = null;
+let tourOld = false;
 
 function hasTour() { return !!(TOUR && TOUR.length) || !!LIVE; }
 
 async function startTour(at = 0) {
   if (state.tour >= 0) { leaveTour(); changed(); return; }
   if (!hasTour()) { state.said = "This page holds no tour: it is part of a simulated scenario."; changed(); return; }
-  if (!TOUR && LIVE) await fetchTour();
+  if (LIVE && (!TOUR || tourOld)) await fetchTour();
   if (!TOUR || !TOUR.length) { state.said = state.said || "This scenario has no device to ask about."; changed(); return; }
   state.compare = null;
-  tourBefore = { rec: state.rec, sel: state.sel, cursor: state.cursor, view: [state.t0, state.t1] };
   openCard(Math.max(0, Math.min(TOUR.length - 1, at)));
 }
 
-function openCard(n) {
+function openCard(n, focus = true) {
   state.tour = n;
   const m = TOUR[n].moment;
   if (m) goTo(m);
   changed();
   wantShown();
+  frame();
   const node = document.querySelector("#panel .tournext");
-  if (node) node.focus({ preventScroll: true });
+  if (node && focus) node.focus({ preventScroll: true });
 }
 
 // The moment of a card: the mechanism, the interrupt if there is one, and a window about it.
@@ -108,8 +108,10 @@ function worldsSvg(block) {
   out += `<rect x="233" y="${top + 8}" width="9" height="${16 * row - 8}" fill="url(#wall)" stroke="var(--ink)" stroke-width=".8"/>`;
   let free = 0;
   const place = (v) => { const at = Math.max(free, y(v) + 9); free = at + 14; return at; };
-  for (const [v, says] of block.host.filter((x) => x[0] >= 0).sort((a, b) => b[0] - a[0])) {
-    out += `<rect x="116" y="${y(v)}" width="26" height="${row - 1}" fill="var(--reason-0)"/><path class="ray" d="M144 ${y(v) + 5}H229" stroke="var(--reason-0)" marker-end="url(#tipr)"/><text class="curve" x="108" y="${place(v)}" text-anchor="end">${escaped(says)} <tspan class="mono">${hex(v)}</tspan></text>`;
+  for (const [v, says, exits] of block.host.filter((x) => x[0] >= 0).sort((a, b) => b[0] - a[0])) {
+    out += `<rect x="116" y="${y(v)}" width="26" height="${row - 1}" fill="var(--${exits ? "reason-0" : "xen-edge"})"/>`
+      + (exits ? `<path class="ray" d="M144 ${y(v) + 5}H229" stroke="var(--reason-0)" marker-end="url(#tipr)"/><text class="curve" x="186" y="${y(v) + 1}" text-anchor="middle">exit</text>` : `<text class="axis sans" x="148" y="${y(v) + 9}">equals NV: no exit</text>`)
+      + `<text class="curve" x="108" y="${place(v)}" text-anchor="end">${escaped(says)} <tspan class="mono">${hex(v)}</tspan></text>`;
   }
   free = 0;
   for (const [v, says] of block.guest.filter((x) => x[0] >= 0).sort((a, b) => b[0] - a[0])) {
@@ -130,8 +132,10 @@ function drawCallout() {
   setHtml(node, `<b>${escaped(m.callout[0])}</b><p>${escaped(m.callout[1])}</p>`);
   const x = xOf(m.time - LOW), width = Math.min(290, view.width - 20);
   if (x < 0 || x > view.width) { node.hidden = true; return; }
-  const n = rec().lanes.findIndex((l) => l.kind === "pcpu"), y = n >= 0 ? view.places.lanes[n].y : 40;
+  const n = rec().lanes.findIndex((l) => l.kind === "pcpu"), y = n >= 0 ? view.places.lanes[n].y : 40, j = selected();
+  const above = j ? j.cards.filter((card) => card.lane >= 0 && card.lane <= n + 1 && xOf(card.time) < view.width).map((card) => xOf(card.time)) : [];
+  const right = Math.max(x, ...above) + 26, left = Math.min(x, ...above) - width - 22;
   node.style.width = `${width}px`;
-  node.style.left = `${112 + (x + 24 + width < view.width ? x + 16 : Math.max(4, x - width - 16))}px`;
-  node.style.top = `${Math.max(4, y - 62)}px`;
+  node.style.left = `${112 + (right + width < view.width || left < 4 ? Math.min(right, view.width - width - 6) : left)}px`;
+  node.style.top = `${Math.max(4, y - 70)}px`;
 }
