@@ -99,6 +99,7 @@ function labelsOf(marks, right, y) {
   const step = Math.min(17, (y(0) - y(0.5) - 4) / marks.length);
   marks.forEach((m, n) => {
     const at = y(0) - 8 - (marks.length - 1 - n) * step;
+    out += `<rect x="${right - 200}" y="${at - 12}" width="196" height="${step}" fill="var(--paper)"/>`;
     out += `<path class="cdf" d="M${right - 196} ${at - 4}h26" stroke-dasharray="${m.dash}"/><text class="curve" x="${right - 164}" y="${at}">${escaped(m.c.r.name)}</text><text class="axis" x="${right - 6}" y="${at}" text-anchor="end">p50 ${us(m.p50)}</text>`;
   });
   return out;

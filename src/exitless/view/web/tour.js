@@ -36,7 +36,8 @@ function goTo(m) {
     const steps = j.cards.map((c, k) => [Math.abs(c.time - time), k]).sort((a, b) => a[0] - b[0]);
     state.sel = { key: m.key, step: steps[0][1] };
     const length = Math.max(j.end - j.start, 200_000);
-    setView(j.start - length * 0.14, j.end + length * 0.2, true);
+    if (length > 4e7) setView(time - 6e6, time + 1e7, true);
+    else setView(j.start - length * 0.14, j.end + length * 0.2, true);
   } else {
     state.sel = null;
     const x = exitAtTime(time);
@@ -110,7 +111,7 @@ function worldsSvg(block) {
   const place = (v) => { const at = Math.max(free, y(v) + 9); free = at + 14; return at; };
   for (const [v, says, exits] of block.host.filter((x) => x[0] >= 0).sort((a, b) => b[0] - a[0])) {
     out += `<rect x="116" y="${y(v)}" width="26" height="${row - 1}" fill="var(--${exits ? "reason-0" : "xen-edge"})"/>`
-      + (exits ? `<path class="ray" d="M144 ${y(v) + 5}H229" stroke="var(--reason-0)" marker-end="url(#tipr)"/><text class="curve" x="186" y="${y(v) + 1}" text-anchor="middle">exit</text>` : `<text class="axis sans" x="148" y="${y(v) + 9}">equals NV: no exit</text>`)
+      + (exits ? `<path class="ray" d="M144 ${y(v) + 5}H229" stroke="var(--reason-0)" marker-end="url(#tipr)"/><text class="curve" x="186" y="${y(v) + 1}" text-anchor="middle">exit</text>` : `<text class="axis sans" x="148" y="${y(v) + 9}">no exit</text>`)
       + `<text class="curve" x="108" y="${place(v)}" text-anchor="end">${escaped(says)} <tspan class="mono">${hex(v)}</tspan></text>`;
   }
   free = 0;
