@@ -1,6 +1,7 @@
 """Make a machine from a scenario and a mechanism: the only place that knows both."""
 
 import tomllib
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -29,14 +30,19 @@ SHORTEST_PS = units.PS_PER_US
 COST_NAMES: list[str] = [name.lower() for name in vars(Cost) if name.isupper() and name != "COUNT"]
 
 
+@cache
+def cost_table(name: str) -> dict[str, Any]:
+    """Read a cost table of the package; it is the same for every machine built, and nobody changes it."""
+    return tomllib.loads((resources.files("exitless.scenario") / "presets" / f"{name}.toml").read_text("utf-8"))
+
+
 class Preset:
     """A cost table: ``ps`` and ``origins`` by cost number."""
 
     def __init__(self, name: str, clock_hz: int, changes: dict[str, str]) -> None:
         if name not in preset_names():
             raise ScenarioError(f'host.costs: no cost table "{name}"{near(name, preset_names())}')
-        text = (resources.files("exitless.scenario") / "presets" / f"{name}.toml").read_text("utf-8")
-        data: dict[str, Any] = tomllib.loads(text)
+        data = cost_table(name)
         self.name = name
         self.says: str = data["says"]
         self.ps: list[int] = []

@@ -28,11 +28,19 @@ class Kind:
     HYPERCALL: Final = 24
     GUEST_HLT: Final = 25
     RVI_WRITE: Final = 26
+    IRQ_REINJECT: Final = 27
+    EOI_SPARED: Final = 28
+    GUEST_IPI: Final = 29
+    GUEST_MSI: Final = 30
+    GUEST_LINE: Final = 31
 
     PORT_RAISE: Final = 32
     PORT_CLEAR: Final = 33
     UPCALL_MARK: Final = 36
     UPCALL_ENTER: Final = 37
+
+    IOAPIC_SET: Final = 40
+    PIC_SET: Final = 41
 
     CPU_OWNER: Final = 48
     RUNSTATE: Final = 49
