@@ -44,10 +44,12 @@ class Result:
 
 
 def primary_source(built: Built) -> int:
-    """Return the source for which exits per interrupt are given: the first NIC queue, else the first source."""
+    """Return the source for which exits per interrupt are given: the first NIC queue, load, or any source."""
     for n, queue in enumerate(built.machine.queue_of_source):
         if queue >= 0:
             return n
+    if built.machine.loads:
+        return int(built.machine.loads[0].source)
     return 0 if built.header.sources else -1
 
 

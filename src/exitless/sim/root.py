@@ -10,14 +10,14 @@ from exitless.errors import Impossible
 from exitless.mech.procedures.assist import has_deliverable, intr_assist
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
-from exitless.sim.execution import Execution
 from exitless.sim.guest import VCPU_OP
 from exitless.sim.state import Mode, Pcpu, Phase, Resume, Softirq, Vcpu
+from exitless.sim.workload import FIRST_HOST_VECTOR, Workload
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner, RunState
 
 
-class Root(Execution):
+class Root(Workload):
     """The phases of Xen's path from an exit, an interrupt or a hypercall back to a guest or to idle."""
 
     def __init__(self, pcpus: i64, sinks: list[Sink]) -> None:
@@ -59,7 +59,9 @@ class Root(Execution):
 
     def exited(self, pcpu: Pcpu, vcpu: Vcpu, reason: i64) -> None:
         """The exit itself is over: the handler of its reason begins."""
-        if reason == Exit.EXTERNAL_INTERRUPT or reason == Exit.EXCEPTION_NMI:
+        if reason == Exit.EXTERNAL_INTERRUPT or (
+            reason == Exit.EXCEPTION_NMI and vcpu.exit_argument >= FIRST_HOST_VECTOR
+        ):
             self.start_irq(pcpu, vcpu.exit_argument, Resume.EXIT_PATH)
             return
         self.exit_cost(pcpu, vcpu)
@@ -74,7 +76,7 @@ class Root(Execution):
         elif reason == Exit.VMCALL:
             if vcpu.call == VCPU_OP:
                 self.arm_guest_timer(vcpu, self.now + vcpu.period)
-        elif reason == Exit.EOI_INDUCED:
+        elif reason == Exit.EOI_INDUCED or reason == Exit.EXCEPTION_NMI:
             return
         elif vcpu.call == 0:
             software_eoi(vcpu.cpu.vapic)

@@ -34,7 +34,7 @@ class Event:
     DISK: Final = 7  # x queue: the controller completes a request
     TIMER: Final = 8  # x pCPU: the local APIC timer of this pCPU fires
     MOVE: Final = 9  # x vCPU, y pCPU: the administrator moves a vCPU
-    ARRIVAL: Final = 10  # x vCPU, y port: an event from outside the model, for replay
+    ARRIVAL: Final = 10  # x vCPU, y number: something from outside the model, for replay and for loads
 
 
 class Phase:
@@ -204,3 +204,4 @@ class Vcpu:
         self.unread: i64 = 0
         self.busy: i64 = 0
         self.polling: i64 = 0
+        self.working: i64 = -1
