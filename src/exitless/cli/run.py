@@ -7,6 +7,7 @@ from typing import Any
 
 from exitless.cli.answers import Answer, answers, print_answers
 from exitless.cli.output import console, progress, write_json
+from exitless.cli.published import print_if_published, published_of
 from exitless.cli.simulating import add_scenario_options, asked
 from exitless.cli.tables import print_results
 from exitless.errors import LawBroken, ScenarioError
@@ -237,10 +238,15 @@ def run(args: argparse.Namespace) -> int:
     if args.json != "-":
         out = console()
         print_results(out, results, rival_of(results[0].built))
+        print_if_published(out, results[0].built.header.scenario, results)
         if results[0].built.header.scenario == "mail":
             print_answers(out, mail_answers(args, results))
     if args.json:
-        write_json(as_json(results), args.json)
+        document = as_json(results)
+        beside = published_of(results[0].built.header.scenario, results)
+        if beside is not None:
+            document["published"] = beside
+        write_json(document, args.json)
     problems = broken_expectations(results)
     if not args.set and args.length is None and args.seed is None:
         problems += out_of_bounds(results)
