@@ -10,6 +10,7 @@ from exitless.cli.answers import Answer, answers, print_answers
 from exitless.cli.measures import broken_measures, json_row
 from exitless.cli.more_tables import print_more
 from exitless.cli.output import console, progress, write_json
+from exitless.cli.published import print_if_published, published_of
 from exitless.cli.simulating import add_scenario_options, asked
 from exitless.cli.tables import print_results
 from exitless.errors import LawBroken, ScenarioError
@@ -48,12 +49,14 @@ class Result:
 
 
 def primary_source(built: Built) -> int:
-    """Return the source for which exits per interrupt are given: the first NIC queue, else the first paravirtual disk,
-    else the first that gets interprocessor interrupts, else the first.
+    """Return the source for which exits per interrupt are given: the first NIC queue, load, or paravirtual
+    disk, else the first that gets interprocessor interrupts, else the first.
     """
     for n, queue in enumerate(built.machine.queue_of_source):
         if queue >= 0:
             return n
+    if built.machine.loads:
+        return int(built.machine.loads[0].source)
     for role in (Role.FRONT, Role.IPI):
         for source in built.machine.sources:
             if source.role == role:
@@ -243,10 +246,15 @@ def run(args: argparse.Namespace) -> int:
     if args.json != "-":
         out = console()
         print_results(out, results, rival_of(results[0].built), print_more)
+        print_if_published(out, results[0].built.header.scenario, results)
         if results[0].built.header.scenario == "mail":
             print_answers(out, mail_answers(args, results))
     if args.json:
-        write_json(as_json(results), args.json)
+        document = as_json(results)
+        beside = published_of(results[0].built.header.scenario, results)
+        if beside is not None:
+            document["published"] = beside
+        write_json(document, args.json)
     problems = broken_expectations(results)
     if not args.set and args.length is None and args.seed is None:
         problems += out_of_bounds(results)

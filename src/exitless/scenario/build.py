@@ -16,6 +16,7 @@ from exitless.record.block import Header
 from exitless.record.sinks import Sink
 from exitless.scenario.load import near, preset_names
 from exitless.scenario.quantities import LONGEST_MEAN_PS, LONGEST_PS, SEED_LIMIT, quantity, time_within, within
+from exitless.scenario.rated import add_load
 from exitless.scenario.schema import Device, Scenario, Vm
 from exitless.scenario.talking import add_ipi, add_vbd, choose_events, choose_msi, give_callback
 from exitless.sim.costs import Cost
@@ -110,6 +111,8 @@ def build(scenario: Scenario, name: str, mechanism_name: str, seed: int, length_
         maker.add_vm(vm, n)
     for n, device in enumerate(scenario.device):
         maker.add_device(device, f"device[{n}]")
+    for n, load in enumerate(scenario.load):
+        add_load(maker, load, f"load[{n}]")
     for n, move in enumerate(scenario.move):
         maker.add_move(move.vm, move.vcpu, move.to, move.at, f"move[{n}]")
     maker.finish()

@@ -27,7 +27,8 @@ def near(word: str, known: list[str]) -> str:
 def library_names() -> list[str]:
     """Return the names of the scenarios that come with Exitless, ``mail`` first."""
     folder = resources.files("exitless.scenario") / "library"
-    names = sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml"))
+    files = [f.name for f in folder.iterdir() if f.name.endswith(".toml")]
+    names = sorted(file[:-5] for file in files if not file.endswith(".published.toml"))
     return sorted(names, key=lambda n: n != "mail")
 
 

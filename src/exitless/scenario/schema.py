@@ -78,6 +78,28 @@ class Device(msgspec.Struct, forbid_unknown_fields=True):
     priorities: list[int] = []
 
 
+class Load(msgspec.Struct, forbid_unknown_fields=True):
+    """``[[load]]``: a guest's work by rates. A device interrupts at random, ``interrupts`` times a second and at least
+    ``apart``; each interrupt leaves ``work`` (a mean) to do. ``calls`` and ``exceptions`` are what the guest makes of
+    its own accord while it works, a second of the run; ``off`` per cent of the work has interrupts off, in sections of
+    ``section`` on average.
+    """
+
+    name: str
+    owner: str = msgspec.field(name="for")
+    vcpu: int = 0
+    interrupts: str = "10 kHz"
+    apart: str = "10 us"
+    work: str = "20 us"
+    calls: str = "0 Hz"
+    exceptions: str = "0 Hz"
+    off: int = 0
+    section: str = "5 us"
+    vector: int = 0x80
+    host_vector: int = 0x48
+    port: int = 64
+
+
 class Move(msgspec.Struct, forbid_unknown_fields=True):
     """``[[move]]``: the administrator moves a vCPU to a pCPU at a time."""
 
@@ -136,6 +158,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
     host: Host = msgspec.field(default_factory=Host)
     vm: list[Vm] = []
     device: list[Device] = []
+    load: list[Load] = []
     move: list[Move] = []
     run: Run = msgspec.field(default_factory=Run)
     switches: Switches = msgspec.field(default_factory=Switches)
@@ -145,6 +168,6 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
 
 
 TABLES: dict[str, Any] = {
-    "": Scenario, "host": Host, "vm": Vm, "device": Device, "move": Move, "run": Run,
+    "": Scenario, "host": Host, "vm": Vm, "device": Device, "load": Load, "move": Move, "run": Run,
     "switches": Switches, "expect": Expect,
 }  # fmt: skip

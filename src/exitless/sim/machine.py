@@ -194,5 +194,5 @@ class Machine(Root):
             self.tickle(self.pcpus[pcpu], vcpu)
 
     def arrival(self, vcpu: Vcpu, port: i64) -> None:
-        """An event for a vCPU comes from outside the model."""
-        raise Impossible("no arrivals from outside in this machine")
+        """Something for a vCPU comes from outside the model: an interrupt of the load with that number."""
+        self.device_arrives(self.loads[port], port)

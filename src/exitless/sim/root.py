@@ -10,16 +10,16 @@ from exitless.errors import Impossible
 from exitless.mech.procedures.assist import has_deliverable, intr_assist
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
-from exitless.sim.execution import Execution
 from exitless.sim.guest import PHYSDEV_OP, VCPU_OP
 from exitless.sim.hypervisor import ICR_HIGH, ICR_LOW
 from exitless.sim.signals import EVENT_CHANNEL_OP
 from exitless.sim.state import Mode, Pcpu, Phase, Resume, Softirq, Vcpu
+from exitless.sim.workload import FIRST_HOST_VECTOR, Workload
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner, RunState
 
 
-class Root(Execution):
+class Root(Workload):
     """The phases of Xen's path from an exit, an interrupt or a hypercall back to a guest or to idle."""
 
     def __init__(self, pcpus: i64, sinks: list[Sink]) -> None:
@@ -61,7 +61,9 @@ class Root(Execution):
 
     def exited(self, pcpu: Pcpu, vcpu: Vcpu, reason: i64) -> None:
         """The exit itself is over: the handler of its reason begins."""
-        if reason == Exit.EXTERNAL_INTERRUPT or reason == Exit.EXCEPTION_NMI:
+        if reason == Exit.EXTERNAL_INTERRUPT or (
+            reason == Exit.EXCEPTION_NMI and vcpu.exit_argument >= FIRST_HOST_VECTOR
+        ):
             self.start_irq(pcpu, vcpu.exit_argument, Resume.EXIT_PATH)
             return
         self.exit_cost(pcpu, vcpu)
@@ -77,6 +79,8 @@ class Root(Execution):
             self.hypercall(pcpu, vcpu)
         elif reason == Exit.EOI_INDUCED:
             self.guest_ends_vector(pcpu, vcpu, vcpu.exit_argument)
+        elif reason == Exit.EXCEPTION_NMI:
+            return
         elif vcpu.call == 0:
             ended: i64 = software_eoi(vcpu.cpu.vapic)
             vcpu.cpu.forwarded = -1

@@ -41,7 +41,7 @@ class Event:
     DISK: Final = 7  # x queue: the controller completes a request
     TIMER: Final = 8  # x pCPU: the local APIC timer of this pCPU fires
     MOVE: Final = 9  # x vCPU, y pCPU: the administrator moves a vCPU
-    ARRIVAL: Final = 10  # x vCPU, y port: an event from outside the model, for replay
+    ARRIVAL: Final = 10  # x vCPU, y number: something from outside the model, for replay and for loads
 
 
 class Phase:
@@ -253,3 +253,4 @@ class Vcpu:
         self.send_to: i64 = -1
         self.serves: i64 = -1
         self.chance: Stream = Stream(0, 400 + number)
+        self.working: i64 = -1

@@ -15,6 +15,7 @@ CALL_NAMES: dict[tuple[int, int], str] = {
     (32, 4): "EVTCHNOP_send",
     (32, 9): "EVTCHNOP_unmask",
     (33, 12): "PHYSDEVOP_eoi",
+    (63, 0): "of the guest's own",
 }
 OWNER_NAMES = ("idle", "hypervisor", "dom0", "guest")
 
