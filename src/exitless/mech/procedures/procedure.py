@@ -44,6 +44,8 @@ class Verb:
     DELIST: Final = 24
     ENTER: Final = 25
     CLEAR_SN: Final = 26
+    RESCAN: Final = 27
+    RUN_HERE: Final = 28
 
     CLEAR_ON: Final = 30
     TAKE_PIR: Final = 31
