@@ -60,7 +60,7 @@ class Entering(World):
     arrives between them costs no exit of its own.
 
     ``raises``, ``requests`` and ``cuts`` count what may still happen: events, vectors of the local APIC (0x41, then
-    0x51), exits amid an exception's delivery. ``kick`` is 1 while an event check is under way, ``root`` in root mode.
+    0x51), exits amid an exception's delivery. ``kicked`` is 1 while an event check is under way, ``root`` in root mode.
     """
 
     def __init__(self, name: str, mutation: str, requests: i64) -> None:
@@ -82,7 +82,7 @@ class Entering(World):
         self.raises: i64 = 0
         self.requests: i64 = 0
         self.cuts: i64 = 0
-        self.kick: i64 = 0
+        self.kicked: i64 = 0
         self.root: i64 = 0
         self.handler: i64 = 0
 
@@ -113,7 +113,7 @@ class Entering(World):
         p.put(self.raises, 2)
         p.put(self.requests, 2)
         p.put(self.cuts, 2)
-        p.put(self.kick, 1)
+        p.put(self.kicked, 1)
         p.put(self.root, 1)
         p.put(bit(v.state.entry_vector >= 0), 1)
         p.put(self.handler, 3)
@@ -138,7 +138,7 @@ class Entering(World):
         self.raises = p.get(2)
         self.requests = p.get(2)
         self.cuts = p.get(2)
-        self.kick = p.get(1)
+        self.kicked = p.get(1)
         self.root = p.get(1)
         v.state.entry_vector = -1
         if p.get(1) != 0:
@@ -157,9 +157,9 @@ class Entering(World):
         if agent == 1:
             return self.xen_step()
         if agent == 2:
-            if self.kick == 0:
+            if self.kicked == 0:
                 return Rule.NONE
-            self.kick = 0
+            self.kicked = 0
             was: i64 = self.root
             self.leave()
             return Act.KICK_IN_ROOT if was != 0 else Act.KICK_EXIT
@@ -182,14 +182,14 @@ class Entering(World):
         if self.raises > 0 and (self.requests == 0 or self.raises >= self.requests):
             self.raises -= 1
             if not mark_events_pending(v.info):
-                self.kick = 1
+                self.kicked = 1
             return Act.RAISE
         if self.requests == 0:
             return Rule.NONE
         self.a = LOW if self.requests == 2 else HIGH
         self.requests -= 1
         if self.delivery.request(v, self.a, 0) != 0:
-            self.kick = 1
+            self.kicked = 1
         return Act.REQUEST
 
     def pass_through(self) -> None:
@@ -247,7 +247,7 @@ class Entering(World):
     def broken(self) -> i64:
         """I1 and I10, asked in the guest as far as no kick is under way to it."""
         v: VirtualCpu = self.target
-        if self.kick == 0 and self.root == 0 and not (rvi_covers(v.vapic) and svi_is_highest(v.vapic)):
+        if self.kicked == 0 and self.root == 0 and not (rvi_covers(v.vapic) and svi_is_highest(v.vapic)):
             return Law.STATUS_LAGS if self.most > 0 else Law.NONE
         return Law.NONE
 
@@ -274,7 +274,7 @@ class Entering(World):
             ("SVI", hexadecimal(v.vapic.svi)),
             ("window", "armed" if v.vapic.window_exiting != 0 else "no"),
             ("IF", str(int(v.state.interrupt_flag))),
-            ("kick under way", str(int(self.kick))),
+            ("kick under way", str(int(self.kicked))),
             ("pCPU 0 runs", "Xen" if self.root != 0 else names[self.handler]),
         ]
 

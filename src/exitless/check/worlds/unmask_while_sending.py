@@ -78,7 +78,7 @@ class UnmaskWhileSending(World):
         self.sends: i64 = 0
         self.sections: i64 = 0
         self.remotes: i64 = 0
-        self.kick: i64 = 0
+        self.kicked: i64 = 0
         self.owed: i64 = 0
         self.found: i64 = 0
 
@@ -98,7 +98,7 @@ class UnmaskWhileSending(World):
         p.put(self.info.selector[0] & 1, 1)
         p.put(self.info.upcall_pending, 1)
         p.put(self.taken, 1)
-        p.put(self.kick, 1)
+        p.put(self.kicked, 1)
         p.put(self.owed, 1)
         p.put(self.found, 1)
         p.put(self.guest, 4)
@@ -122,7 +122,7 @@ class UnmaskWhileSending(World):
         self.info.selector[0] = p.get(1)
         self.info.upcall_pending = p.get(1)
         self.taken = p.get(1)
-        self.kick = p.get(1)
+        self.kicked = p.get(1)
         self.owed = p.get(1)
         self.found = p.get(1)
         self.guest = p.get(4)
@@ -143,9 +143,9 @@ class UnmaskWhileSending(World):
             return self.send_step()
         if agent == 2:
             return self.remote_step()
-        if self.kick == 0 or self.guest != At.RUN:
+        if self.kicked == 0 or self.guest != At.RUN:
             return Rule.NONE
-        self.kick = 0
+        self.kicked = 0
         self.start_upcall()
         return Act.TOLD
 
@@ -158,7 +158,7 @@ class UnmaskWhileSending(World):
     def mark(self) -> None:
         """Xen sets upcall_pending, and kicks when it was clear."""
         if not mark_events_pending(self.info):
-            self.kick = 1
+            self.kicked = 1
 
     def send_step(self) -> i64:
         """Xen raises the port; ``mask-read-first`` reads the mask before it sets the pending bit."""
@@ -268,7 +268,7 @@ class UnmaskWhileSending(World):
         if not self.hypercall_step(at - At.HYPER_CLEAR):
             self.guest = At.RUN
             if self.info.upcall_pending != 0:
-                self.kick = 1
+                self.kicked = 1
         return hypercall_act(at - At.HYPER_CLEAR)
 
     def hypercall_step(self, at: i64) -> bool:
@@ -338,7 +338,7 @@ class UnmaskWhileSending(World):
             ("masked", str(int(bit(is_masked(self.shared, PORT))))),
             ("selector", str(int(self.info.selector[0] & 1))),
             ("upcall_pending", str(int(self.info.upcall_pending))),
-            ("kick under way", str(int(self.kick))),
+            ("kick under way", str(int(self.kicked))),
             ("vCPU 0 runs", where),
             ("not handled", str(int(self.owed))),
         ]
