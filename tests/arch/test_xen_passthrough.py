@@ -89,17 +89,5 @@ def test_fixed_delivery_goes_to_every_match_that_is_enabled() -> None:
     assert took == [False, False, False, True]
 
 
-def test_lowest_priority_takes_the_lowest_ppr_and_goes_round_among_equals() -> None:
-    every, on = words(1, 1, 1), words(1, 1, 1)
-    assert passthrough.lowest_priority(every, on, words(0x20, 0x10, 0x30), 0) == 1
-    turns, last = [], 0
-    for _ in range(4):
-        last = passthrough.lowest_priority(every, on, words(0, 0, 0), last)
-        turns.append(last)
-    assert turns == [1, 2, 0, 1]
-    assert passthrough.lowest_priority(words(1, 1, 0), words(0, 1, 1), words(0, 9, 0), 1) == 1
-    assert passthrough.lowest_priority(words(0, 0, 0), on, words(0, 0, 0), 0) == -1
-
-
 def test_software_delivers_fixed_and_lowest_priority_only() -> None:
     assert {mode for mode in range(8) if passthrough.is_delivered(mode)} == {DeliveryMode.FIXED, DeliveryMode.LOWEST}

@@ -4,69 +4,69 @@ from typing import Final
 
 
 class Act:
-    """One number a step, from 100 on, beyond those of Verb and Rule."""
+    """One number a step, from 300 on, beyond those of Verb and Rule."""
 
-    SET_PENDING: Final = 100
-    READ_MASK: Final = 101
-    SET_SELECTOR: Final = 102
-    MARK: Final = 103
-    BEGIN_MASKED: Final = 104
-    CLEAR_MASK: Final = 105
-    LOOK_PENDING: Final = 106
-    MASK_AGAIN: Final = 107
-    HYPER_CLEAR_MASK: Final = 108
-    HYPER_LOOK: Final = 109
-    TAKE_UPCALL: Final = 110
-    TAKE_SELECTOR: Final = 111
-    SCAN: Final = 112
-    ACK: Final = 113
-    HANDLE: Final = 114
-    LOOK_UPCALL: Final = 115
-    TOLD: Final = 116
+    SET_PENDING: Final = 300
+    READ_MASK: Final = 301
+    SET_SELECTOR: Final = 302
+    MARK: Final = 303
+    BEGIN_MASKED: Final = 304
+    CLEAR_MASK: Final = 305
+    LOOK_PENDING: Final = 306
+    MASK_AGAIN: Final = 307
+    HYPER_CLEAR_MASK: Final = 308
+    HYPER_LOOK: Final = 309
+    TAKE_UPCALL: Final = 310
+    TAKE_SELECTOR: Final = 311
+    SCAN: Final = 312
+    ACK: Final = 313
+    HANDLE: Final = 314
+    LOOK_UPCALL: Final = 315
+    TOLD: Final = 316
 
-    TAKE_READY: Final = 120
-    PICK: Final = 121
-    UNLINK: Final = 122
-    READ_LINK: Final = 123
-    LOOK_WORD: Final = 124
-    SET_LINKED: Final = 125
-    READ_TAIL: Final = 126
-    TRY_LINK: Final = 127
-    SET_BUSY: Final = 128
-    GIVE_UP: Final = 129
-    WRITE_HEAD: Final = 130
-    SET_READY: Final = 131
-    UNMASK: Final = 132
+    TAKE_READY: Final = 320
+    PICK: Final = 321
+    UNLINK: Final = 322
+    READ_LINK: Final = 323
+    LOOK_WORD: Final = 324
+    SET_LINKED: Final = 325
+    READ_TAIL: Final = 326
+    TRY_LINK: Final = 327
+    SET_BUSY: Final = 328
+    GIVE_UP: Final = 329
+    WRITE_HEAD: Final = 330
+    SET_READY: Final = 331
+    UNMASK: Final = 332
 
-    ASSERT: Final = 140
-    TAKE_IRQ: Final = 141
-    SET_WORK: Final = 142
-    QUEUE: Final = 143
-    ARM: Final = 144
-    CLAIM: Final = 145
-    LEAVE_LIST: Final = 146
-    TAKE_WORK: Final = 147
-    END_RUN: Final = 148
-    GUEST_TAKES: Final = 149
-    GUEST_EOI: Final = 150
-    TIMER_FIRES: Final = 151
-    FORCE: Final = 152
-    SET_EOI_READY: Final = 153
+    ASSERT: Final = 340
+    TAKE_IRQ: Final = 341
+    SET_WORK: Final = 342
+    QUEUE: Final = 343
+    ARM: Final = 344
+    CLAIM: Final = 345
+    LEAVE_LIST: Final = 346
+    TAKE_WORK: Final = 347
+    END_RUN: Final = 348
+    GUEST_TAKES: Final = 349
+    GUEST_EOI: Final = 350
+    TIMER_FIRES: Final = 351
+    FORCE: Final = 352
+    SET_EOI_READY: Final = 353
 
-    RAISE: Final = 160
-    REQUEST: Final = 161
-    KICK_EXIT: Final = 162
-    WINDOW_EXIT: Final = 163
-    CUT_SHORT: Final = 164
-    DELIVER: Final = 165
-    CLEAR_UPCALL: Final = 166
-    END: Final = 167
-    RETURN: Final = 168
-    PASS: Final = 169
-    KICK_IN_ROOT: Final = 159
+    RAISE: Final = 360
+    REQUEST: Final = 361
+    KICK_EXIT: Final = 362
+    WINDOW_EXIT: Final = 363
+    CUT_SHORT: Final = 364
+    DELIVER: Final = 365
+    CLEAR_UPCALL: Final = 366
+    END: Final = 367
+    RETURN: Final = 368
+    PASS: Final = 369
+    KICK_IN_ROOT: Final = 359
 
-    PREEMPT: Final = 170
-    MIGRATE: Final = 171
+    PREEMPT: Final = 370
+    MIGRATE: Final = 371
 
 
 _SEND: Final = "Xen event_2l.c evtchn_2l_set_pending"

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "read": "report on real traces",
     "replay": "simulate the host below a recording, and compare",
     "check": "explore a delivery protocol in every order",
+    "vectors": "replay conformance vectors against the rules",
     "bench": "measure the engine against C and SimPy",
 }
 

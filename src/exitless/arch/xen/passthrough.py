@@ -186,7 +186,7 @@ def pirq_of_message(address: i64, address_high: i64, data: i64) -> i64:
     return pirq
 
 
-# Delivery by software, when nothing is posted.
+# Delivery by software, when nothing is posted. Who takes a lowest-priority message: exitless.arch.x86.lowest.
 
 
 def takes_fixed(matching: i64, enabled: i64) -> bool:
@@ -195,22 +195,6 @@ def takes_fixed(matching: i64, enabled: i64) -> bool:
     Cites: Xen vmsi.c vmsi_deliver
     """
     return matching != 0 and enabled != 0
-
-
-def lowest_priority(matching: vec[i64], enabled: vec[i64], ppr: vec[i64], last: i64) -> i64:
-    """Ask which vCPU gets a message with lowest-priority delivery: the lowest PPR, round robin from behind ``last``.
-
-    Returns: the vCPU, which is ``last`` next time; or -1. Cites: Xen vlapic.c vlapic_lowest_prio
-    """
-    best: i64 = -1
-    count: i64 = len(matching)
-    i: i64 = 1
-    while i <= count:
-        vcpu: i64 = (last + i) % count
-        if matching[vcpu] != 0 and enabled[vcpu] != 0 and (best < 0 or ppr[vcpu] < ppr[best]):
-            best = vcpu
-        i += 1
-    return best
 
 
 def is_delivered(delivery: i64) -> bool:

@@ -7,8 +7,9 @@ side of each pair (a sender sets PIR and ON first and asks for the blocked flag 
 from librt.vecs import vec
 from mypy_extensions import i64
 
+from exitless.arch.kvm.posted_intr import rescan
 from exitless.arch.vmx.injection import highest_requested, load_at_entry
-from exitless.arch.vmx.posted import clear_outstanding, has_posted
+from exitless.arch.vmx.posted import clear_outstanding
 from exitless.mech.procedures.procedure import Procedure, Surroundings, Verb
 from exitless.mech.procedures.process import take
 from exitless.mech.vcpu import VirtualCpu
@@ -39,7 +40,7 @@ def xen_resume() -> vec[i64]:
 def rescanning_resume() -> vec[i64]:
     """The same with one step more after SN is cleared: ON is set for whatever was posted meanwhile, as KVM does.
 
-    Cites: Xen vmx.c vmx_pi_switch_to, KVM posted_intr.c vmx_vcpu_pi_load
+    Cites: Xen vmx.c vmx_pi_switch_to, KVM vmx/posted_intr.c vmx_vcpu_pi_load
     """
     return vec[i64](
         [
@@ -142,8 +143,7 @@ class Resume(Procedure):
         elif verb == Verb.RUN_HERE:
             v.running_on = self.pcpu
         elif verb == Verb.RESCAN:
-            if has_posted(v.pid):
-                v.pid.on = 1
+            rescan(v.pid)
         elif verb == Verb.WRITE_RVI:
             vector: i64 = highest_requested(v.vapic)
             if vector != 0:
