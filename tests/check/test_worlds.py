@@ -8,6 +8,7 @@ from exitless.check.catalog import entries, make
 from exitless.check.explore import Search, explore
 from exitless.check.path import counterexample, path_to
 from exitless.check.property import Law, Sometimes, law_name
+from tests.naive import unmasking
 from tests.naive import worlds as naive
 
 LIMIT = 200_000
@@ -276,6 +277,13 @@ def test_the_naive_model_loses_the_same_posts(name: str, mutation: str, options:
         pass
     assert (len(search.keys), search.edges) == (states, edges)
     assert any(end.pir for end in ends)
+
+
+def test_a_naive_model_of_unmasking_finds_as_many_states_and_edges() -> None:
+    search = explored("unmask-while-sending")
+    states, edges, ends = unmasking.count()
+    assert (len(search.keys), search.edges) == (states, edges)
+    assert ends and all(not bits for bits, *_ in ends)
 
 
 def test_a_naive_model_of_blocking_finds_as_many_states_and_edges(blocking: Search) -> None:
