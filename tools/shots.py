@@ -11,6 +11,7 @@ from exitless.view.page import written
 from exitless.view.server import Server
 from tests.views.chromium import Page
 
+# name, size, address, what is done there
 SHOTS = (
     ("workbench-light", (1400, 900), "m=vtd-posted&theme=light", ""),
     ("workbench-dark", (1400, 900), "m=vtd-posted&theme=dark", ""),

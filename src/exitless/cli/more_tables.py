@@ -38,7 +38,7 @@ def print_more(out: Console, results: list[Any]) -> None:
         print_states(out, results, results[0].summary.first_source)
         busy = [s for s in machine.sources if machine.vcpus[s.vcpu].busy]
         if busy:
-            print_states(out, results, results[0].built.header.sources[int(busy[0].number)])
+            print_states(out, results, results[0].built.header.sources[int(busy[-1].number)])
         print_turns(out, results)
     if results[0].built.scenario.watch or any(r.summary.extras.windows_holding.count for r in results):
         print_windows(out, results)

@@ -32,6 +32,8 @@ def one_of(value: str, known: list[str], where: str) -> str:
 
 def choose_events(domain: Domain, vm: Vm, where: str) -> None:
     """Give a domain the event-channel ABI that it asks for; FIFO needs words and a control block for each vCPU."""
+    one_of(vm.callback, ["auto", "vector", "upcall"], f"{where}.callback")
+    one_of(vm.ipi_by, ["auto", "apic", "event"], f"{where}.ipi_by")
     if one_of(vm.events, ["2-level", "fifo"], f"{where}.events") == "2-level":
         return
     domain.fifo = 1
@@ -49,9 +51,7 @@ def give_callback(maker: "Maker", vcpu: Vcpu, vm: Vm, where: str) -> None:
     cpu = vcpu.cpu
     if cpu.callback_style != Callback.NONE:
         return
-    style = one_of(vm.callback, ["auto", "vector", "upcall"], f"{where}.callback")
-    if style == "auto":
-        style = maker.mechanism.callback
+    style = maker.mechanism.callback if vm.callback == "auto" else vm.callback
     cpu.callback_vector = within(vm.callback_vector, 16, 255, f"{where}.callback_vector")
     cpu.callback_style = Callback.UPCALL_VECTOR if style == "upcall" else Callback.VECTOR
     if cpu.callback_vector in maker.vectors_of(vcpu):
@@ -61,7 +61,6 @@ def give_callback(maker: "Maker", vcpu: Vcpu, vm: Vm, where: str) -> None:
 def add_ipi(maker: "Maker", vcpu: Vcpu, vm: Vm, where: str) -> None:
     """Let a vCPU send interprocessor interrupts to the others of its guest, and get theirs."""
     within(vm.vcpus, 2, 32, f"{where}.vcpus with ipi")
-    one_of(vm.ipi_by, ["auto", "apic", "event"], f"{where}.ipi_by")
     by_event = vm.ipi_by == "event" or (vm.ipi_by == "auto" and maker.mechanism.route == ROUTE_CHANNEL)
     source = maker.add_source(vcpu, f"{maker.header.vcpus[vcpu.number]}.ipi")
     source.role = Role.IPI
@@ -128,10 +127,11 @@ def add_vbd(maker: "Maker", device: Device, domain: Domain, vm: Vm, where: str) 
         for end, owner, mine, other, role in ends:
             source = maker.add_source(end, f"{device.name}.{n}" + (".back" if role == Role.BACK else ""))
             source.role, source.front = role, front.number
-            source.port = within(mine, 1, PORTS - 1, f"{where}.ports")
+            key = "ports" if role == Role.FRONT else "back_ports"
+            source.port = within(mine, 1, PORTS - 1, f"{where}.{key}")
             peer = (back_domain if role == Role.FRONT else domain).number
             if bind_interdomain(maker.channels[owner.name], source.port, peer, other) != Errno.NONE:
-                raise ScenarioError(f'{where}.ports: port {mine} of "{owner.name}" is taken')
+                raise ScenarioError(f'{where}.{key}: port {mine} of "{owner.name}" is taken')
             maker.describe(source)
         if domain.fifo:
             set_priority(domain.words, port, within(priority, 0, 15, f"{where}.priorities"))
