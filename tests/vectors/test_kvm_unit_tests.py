@@ -156,7 +156,8 @@ def check_entries(row: dict[str, Any]) -> None:
     for chosen in product((0, 1), repeat=len(names)):
         words = [name for name, wanted in zip(names, chosen, strict=True) if wanted]
         accepted = {
-            "any": True, "none of them": not any(chosen), "all of them": all(chosen), "not all of them": not all(chosen),
+            "any": True, "none of them": not any(chosen), "all of them": all(chosen),
+            "not all of them": not all(chosen),
         }[row["accepted_when"]]  # fmt: skip
         o = oracle(" ".join([row["with"], *words]))
         assert o.enter() == (Step.GOES_ON if accepted else Step.FAILED), words
