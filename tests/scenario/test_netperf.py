@@ -79,9 +79,13 @@ def test_both_columns_get_the_same_work(second: tuple[Summary, Summary]) -> None
 
 
 def test_eoi_hypercalls_are_one_for_each_event(second: tuple[Summary, Summary]) -> None:
-    """The guest's PIRQ needs PHYSDEVOP_eoi each time; through the local APIC there is none."""
+    """The guest's PIRQ needs PHYSDEVOP_eoi each time; through the local APIC there is none.
+
+    An event that comes between the port's clearing and the handler is handled with the one before, and has an EOI.
+    """
     before, after = second
-    assert before.hypercalls["PHYSDEVOP_eoi"] == before.sources["nic"].delivered
+    nic = before.sources["nic"]
+    assert nic.delivered <= before.hypercalls["PHYSDEVOP_eoi"] <= min(nic.asserted, nic.delivered * 1.005)
     assert "PHYSDEVOP_eoi" not in after.hypercalls
 
 
@@ -144,5 +148,5 @@ def test_a_row_that_is_off_is_said(second: tuple[Summary, Summary]) -> None:
 def test_what_cannot_be_is_refused_with_its_place(setting: str, place: str) -> None:
     """Each limit of a load is said with the key it is of."""
     scenario, name = load(NAME, [setting])
-    with pytest.raises(ScenarioError, match=re.escape(f"netperf: {place}: ")):
+    with pytest.raises(ScenarioError, match=re.escape(f"netperf: {place}")):
         prepare(scenario, name, "apicv", None, LENGTH_PS, [])
