@@ -57,7 +57,8 @@ def netperf_table(document: dict[str, Any]) -> str:
             rule, given = (row["rule"], row["given"]) if side == "before" else ("", "")
             lines.append(
                 f"| {row['name']} | {side} | {c['simulated']:,} | {c['published']:,} "
-                f"| {c['difference_per_cent']:+.1f} % | {c['simulated_share']:.1%} | {c['published_share']:.1%} | {given} | {rule} |"
+                f"| {c['difference_per_cent']:+.1f} % | {c['simulated_share']:.1%} | {c['published_share']:.1%} "
+                f"| {given} | {rule} |"
             )
     change = document["change_of_exits_per_cent"]
     missed = "; ".join(document["missed"]) or "none"

@@ -235,6 +235,7 @@ def mail_answers(args: argparse.Namespace, results: list[Result]) -> list[Answer
 def run(args: argparse.Namespace) -> int:
     """Do it. Returns: 0, or 1 when a law is broken or an interrupt is lost."""
     results = run_all(args)
+    beside = published_of(results[0].built.header.scenario, results)
     if args.json != "-":
         out = console()
         print_results(out, results, rival_of(results[0].built))
@@ -243,13 +244,12 @@ def run(args: argparse.Namespace) -> int:
             print_answers(out, mail_answers(args, results))
     if args.json:
         document = as_json(results)
-        beside = published_of(results[0].built.header.scenario, results)
         if beside is not None:
             document["published"] = beside
         write_json(document, args.json)
     problems = broken_expectations(results)
     if not args.set and args.length is None and args.seed is None:
-        problems += out_of_bounds(results)
+        problems += out_of_bounds(results) + (beside["missed"] if beside is not None else [])
     for problem in problems:
         console(stderr=True).print(f"exitless: {problem}")
     return 1 if problems else 0
