@@ -31,6 +31,8 @@ COMPILED = (
     "record/sinks.py",
     "study/meeting.py",
     "study/tally.py",
+    "study/watch.py",
+    "study/trace_totals.py",
     "sim",
     "check",
 )
@@ -46,7 +48,7 @@ INTERPRETED = {
     "study/summary.py": "turns counts into what is printed, once a run",
     "study/arrivals.py": "works on what a reader gives; its cost is the reader's",
     "study/replayed.py": "works on what a reader gives, and on a finished record once",
-    "study/trace_report.py": "works on what a reader gives; its cost is the reader's",
+    "study/trace_report.py": "turns the totals of a recording into what is printed, once a recording",
     "vocab/hypercalls.py": "a table of names",
     "vocab/svm_exits.py": "a table of names",
     "record/store.py": "reads and writes files once a run",

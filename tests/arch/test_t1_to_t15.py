@@ -8,12 +8,13 @@ software do not have, is the IOMMU's, and of T13 the other half is AVIC's: tests
 import pytest
 
 from exitless.arch.outcome import Access, Boundary
-from exitless.arch.vmx.access import page_write, read_msr, write_emulation, write_msr
+from exitless.arch.vmx.access import page_write, write_emulation
 from exitless.arch.vmx.boundary import arbitrate
 from exitless.arch.vmx.controls import Check, Controls, check_controls, exits_below_threshold
 from exitless.arch.vmx.eoi import eoi_virtualization, set_eoi_exit
 from exitless.arch.vmx.evaluate import deliver_virtual_interrupt, evaluate_pending, self_ipi_virtualization
 from exitless.arch.vmx.injection import GuestState, load_at_entry
+from exitless.arch.vmx.msrs import read_msr, write_msr
 from exitless.arch.vmx.posted import (
     PostedDescriptor,
     claim_notification,

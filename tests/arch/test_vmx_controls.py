@@ -58,7 +58,7 @@ FAILS = {
     "C9: posting without VID": ({"virtual_interrupt_delivery": 0}, Check.POSTING_NEEDS_VID),
     "C10: posting without acknowledge on exit": ({"ack_int_on_exit": 0}, Check.POSTING_NEEDS_ACK),
     "C11: notification vector bits 15:8": ({"notification_vector": 0x100}, Check.NOTIFICATION_VECTOR),
-    "C12: descriptor not 64-byte aligned": ({"descriptor_address": 0x20}, Check.DESCRIPTOR_ALIGNMENT),
+    "C12: descriptor not 64-byte aligned": ({"descriptor_address": 0x20}, Check.DESCRIPTOR_ADDRESS),
 }  # fmt: skip
 
 

@@ -5,8 +5,8 @@ from itertools import product
 import pytest
 
 from exitless.arch.outcome import Access
-from exitless.arch.vmx.access import write_cr8
 from exitless.arch.vmx.controls import Check, Controls, check_controls, exits_below_threshold
+from exitless.arch.vmx.cr8 import write_cr8
 from exitless.arch.vmx.injection import load_at_entry
 from exitless.arch.vmx.priority import ppr_virtualization, tpr_virtualization
 from exitless.arch.vmx.virtual_apic import Reg, VirtualApic

@@ -5,11 +5,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from exitless.arch.outcome import Boundary
-from exitless.arch.vmx.access import page_write, write_cr8, write_emulation, write_msr
+from exitless.arch.vmx.access import page_write, write_emulation
 from exitless.arch.vmx.boundary import arbitrate
+from exitless.arch.vmx.cr8 import write_cr8
 from exitless.arch.vmx.eoi import set_eoi_exit
 from exitless.arch.vmx.evaluate import deliver_virtual_interrupt, evaluate_pending
 from exitless.arch.vmx.injection import GuestState, load_at_entry
+from exitless.arch.vmx.msrs import write_msr
 from exitless.arch.vmx.posted import (
     PostedDescriptor,
     claim_notification,

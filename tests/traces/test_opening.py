@@ -2,9 +2,6 @@
 
 import gzip
 import lzma
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +9,7 @@ import pytest
 from exitless.errors import TraceError
 from exitless.traces.opening import HEAD, open_source
 from exitless.traces.reader import open_reader
-from tests.traces.helpers import excerpt, read_bytes, rows_of
+from tests.traces.helpers import excerpt, in_a_process, read_bytes, rows_of
 from tests.traces.writer import enter, window
 
 WHOLE = window(0, *[enter(n) for n in range(1, 20_000)])
@@ -55,13 +52,6 @@ def test_a_packed_stream_cut_short_gives_a_marked_partial_result(tmp_path: Path,
         assert rows and "stream is damaged or cut short" in " ".join(reader.problems)
 
 
-def in_a_process(program: str, *words: str, stdin: bytes = b"") -> str:
-    """Run a few lines in a process of their own, with this one's modules; returns what they print."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", program, *words], input=stdin, capture_output=True, env=environment)
-    return done.stdout.decode() + done.stderr.decode()
-
-
 def test_standard_input_is_read_like_a_file() -> None:
     program = (
         "from exitless.traces.reader import open_reader\n"
@@ -78,8 +68,8 @@ def test_standard_input_is_read_like_a_file() -> None:
         (gzip.compress(b""), "unpacks to nothing"),
         (lzma.compress(WHOLE)[:40], "stream is damaged or cut short"),
         (
-            b"# tracer: nop\n# more\n",
-            "no reader knows this; it starts at offset 0 with text that begins '# tracer: nop",
+            b"# a text: nop\n# more\n",
+            "no reader knows this; it starts at offset 0 with text that begins '# a text: nop",
         ),
         (b"\x7fELF\x02\x01\x01\x00", "no reader knows this; it starts at offset 0 with the bytes 7f 45 4c 46"),
         (b"\x20\x01\xf0\x03" + b"\0" * 60, "big-endian"),

@@ -25,7 +25,8 @@ class Law:
 
 LAW_NAMES: Final = {
     1: "SVI is the highest vector in VISR",
-    2: "at VM entry RVI is of the class of the highest vector in VIRR or above, or the window is armed",
+    2: "at VM entry RVI is of the class of the highest vector in VIRR or above, or the window is armed, or a kick that "
+    "came after the last look is on its way",
     3: "with SN clear, a descriptor that holds a vector has ON set",
     4: "a running vCPU has SN clear and NDST naming its pCPU",
     5: "a blocked vCPU with VT-d posting has NV = wakeup vector and is on a pCPU's list",

@@ -57,6 +57,17 @@ class Access:
     VIRTUALIZED: Final = -1
     PHYSICAL: Final = -2
     GENERAL_PROTECTION: Final = -3
+    VIRTUAL_IPI: Final = -4
+
+
+class Entry:
+    """How a VM entry ended: 0, a VM-instruction error, or the basic reason of an entry that failed as an exit."""
+
+    ENTERED: Final = 0
+    INVALID_CONTROLS: Final = 7
+    MOV_SS_BLOCKING: Final = 26
+    INVALID_GUEST_STATE: Final = 33
+    INVALID_MSR_LOAD: Final = 34
 
 
 class Boundary:
@@ -67,3 +78,12 @@ class Boundary:
     VIRTUAL_INTERRUPT: Final = 2
     EXTERNAL_INTERRUPT: Final = 3
     GUEST_INTERRUPT: Final = 4
+    TPR_THRESHOLD_EXIT: Final = 5
+    SMI: Final = 6
+    INIT_EXIT: Final = 7
+    TRAP_FLAG_EXIT: Final = 8
+    TIMER_EXIT: Final = 9
+    NMI_WINDOW_EXIT: Final = 10
+    NMI_EXIT: Final = 11
+    GUEST_NMI: Final = 12
+    SIPI_EXIT: Final = 13

@@ -17,6 +17,7 @@ from exitless.errors import TraceError
 from exitless.study.trace_report import Facts, TraceReport
 from exitless.traces.reader import Reader, open_reader
 
+ALWAYS: Final = ("accepted", "injected", "eoi")
 PATIENCE: Final = 1.0
 FREQUENCY: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGmg]?)(?:[Hh][Zz])?\s*")
 SCALE: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
@@ -55,7 +56,7 @@ def facts_of(reader: Reader) -> Facts:
         clock_origin=reader.clock_origin, duration_ps=reader.duration_ps, events=reader.events, kinds=reader.kinds,
         names=reader.names, unread=dict(reader.unread()), lost_events=reader.lost_events,
         lost_intervals=reader.lost_intervals, vcpus=[(v.vm, v.number, v.tid) for v in reader.vcpus],
-        exit_name=reader.exit_name, problems=reader.problems, notes=reader.notes,
+        exit_name=reader.exit_name, call_name=reader.hypercall_name, problems=reader.problems, notes=reader.notes,
     )  # fmt: skip
 
 
@@ -146,17 +147,38 @@ def print_vcpus(out: Console, d: dict[str, Any]) -> None:
 
 
 def print_vectors(out: Console, d: dict[str, Any]) -> None:
-    """Print the guest's vectors."""
-    if not d["vectors"]:
+    """Print the guest's vectors: how many, how long until the injection, how long from there to the end.
+
+    Counts that are zero for every vector have no column.
+    """
+    vectors = d["vectors"]
+    if not vectors:
         return
-    t = table(["guest vector", "accepted", "injected", "EOI", "windows", "wait p50", "p99", "max"])
-    for name, v in d["vectors"].items():
-        waits = [ns(v["latency_ns"][k]) for k in ("p50", "p99", "max")] if v["latencies"] else ["–"] * 3
-        counts = ["–" if v[k] is None else f"{v[k]:,}" for k in ("accepted", "injected", "eoi", "windows_armed")]
-        t.add_row(name + (" (direct)" if v["direct"] else ""), *counts, *waits)
+    shown = {
+        "accepted": "accepted", "merged": "merged", "injected": "injected", "reinjected": "again", "eoi": "EOI",
+        "eoi_without_exit": "no exit", "windows_armed": "windows",
+    }  # fmt: skip
+    wide = out.width >= 110
+    if not wide:
+        del shown["merged"], shown["eoi_without_exit"]
+    counts = {key: name for key, name in shown.items() if key in ALWAYS or any(v[key] for v in vectors.values())}
+    waits = {"p50": "wait p50", **({"p99": "p99"} if wide else {}), "max": "max"}
+    served = any(v["services"] or v["accept_to_eois"] for v in vectors.values())
+    ends = {"p50": "to EOI p50", **({"p99": "p99"} if wide else {})} if served else {}
+    t = table(["vector", *counts.values(), *waits.values(), *ends.values()])
+    for name, v in vectors.items():
+        times = [ns(v["latency_ns"][k]) for k in waits] if v["latencies"] else ["–"] * len(waits)
+        service = "service_ns" if v["services"] else "accept_to_eoi_ns"
+        known = v["services"] or v["accept_to_eois"]
+        times += [ns(v[service][k]) for k in ends] if known else ["–"] * len(ends)
+        numbers = ["–" if v[k] is None else f"{v[k]:,}" for k in counts]
+        t.add_row(name + (" (direct)" if v["direct"] else ""), *numbers, *times)
     out.print(t)
-    since = {v["latency_from"] for v in d["vectors"].values()}
-    out.print(f"waits run from {' or '.join(sorted(since))} to the injection; – is what the recording does not tell")
+    since = {v["latency_from"] for v in vectors.values() if v["latencies"]}
+    if since:
+        out.print(f"waits run from {' or '.join(sorted(since))} to the injection, and on to the EOI; – is untold")
+    if d["eoi_without_vector"]:
+        out.print(f"{some(d['eoi_without_vector'], 'EOI')} with no interrupt in service")
 
 
 def print_rest(out: Console, d: dict[str, Any], kinds: bool) -> None:

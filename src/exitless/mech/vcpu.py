@@ -20,6 +20,7 @@ class VirtualCpu:
     given to the guest, ``timer_vector`` its vector (0: the guest uses no local APIC timer).
     ``has_posting`` is 1 with posted-interrupt processing, ``has_hooks`` with VT-d posting, whose descriptor follows the
     scheduler. ``running_on`` is the pCPU it runs on (in guest or in root mode), -1 while it does not run.
+    ``in_guest_mode`` is what KVM's senders read: set before PIR is looked at on the way in.
     Shapes: ``selector`` two 32-bit words, the guest's own copy of evtchn_pending_sel during an upcall.
     """
 
@@ -38,6 +39,7 @@ class VirtualCpu:
         self.timer_pending: i64 = 0
         self.timer_vector: i64 = 0
         self.running_on: i64 = -1
+        self.in_guest_mode: i64 = 0
         self.blocked: i64 = 0
         self.has_vid: i64 = 0
         self.has_posting: i64 = 0

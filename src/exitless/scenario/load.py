@@ -159,6 +159,8 @@ def load(name: str, settings: list[str] | None = None) -> tuple[Scenario, str]:
     check_mechanisms(scenario.run.mechanisms, f"{where}: run.mechanisms")
     check_mechanisms(list(scenario.expect.exits_per_interrupt), f"{where}: expect.exits_per_interrupt")
     check_mechanisms(list(scenario.expect.exits_when_running), f"{where}: expect.exits_when_running")
+    for what, bounds in scenario.expect.measures.items():
+        check_mechanisms(list(bounds), f'{where}: expect.measures."{what}"')
     return scenario, where
 
 

@@ -5,22 +5,15 @@ and needs to know no tracer. The time of an exit runs to the next entry of the s
 have touched is not timed.
 """
 
-from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from exitless.study.trace_totals import LOST, OTHER_CALL, Cpu, Row, Times, Totals
 from exitless.vocab.hypercalls import hypercall_name
-from exitless.vocab.kinds import Kind, RunState
+from exitless.vocab.kinds import RunState
 
-# A reader's row of this kind says that a pCPU's records were lost (a >= 0) or that it is seen again (a = -1).
-LOST: Final = 0
 STATES: Final = ("running", "runnable", "blocked", "offline")
-UNKNOWN: Final = -1
-MOST_CALLS: Final = 4096
-OTHER_CALL: Final = -1
-
-Row = tuple[int, int, int, int, int, int]
 
 
 @dataclass
@@ -41,244 +34,25 @@ class Facts:
     lost_intervals: int
     vcpus: list[tuple[str, int, int]]
     exit_name: Callable[[int], str]
+    call_name: Callable[[int], str] = hypercall_name
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-class Times:
-    """A sample of times in ps: ``queued`` of their sum were waits for a pCPU, ``handled`` came before such waits.
-
-    ``at`` gives a nearest-rank percentile in whole ns, 0 for an empty sample.
-    """
-
-    def __init__(self) -> None:
-        self.sample = array("q")
-        self.sorted = False
-        self.queued = 0
-        self.handled = 0
-
-    def add(self, time_ps: int) -> None:
-        """Take one more."""
-        self.sample.append(time_ps)
-        self.sorted = False
-
-    def at(self, per_mille: int) -> int:
-        """Return a percentile, given in thousandths."""
-        if not self.sorted:
-            self.sample = array("q", sorted(self.sample))
-            self.sorted = True
-        n = len(self.sample)
-        return self.sample[min(n - 1, max(0, -(-per_mille * n // 1000) - 1))] // 1000 if n else 0
-
-    def as_json(self) -> dict[str, int]:
-        """Return the percentiles of the contract."""
-        return {"p50": self.at(500), "p99": self.at(990), "max": self.at(1000)}
-
-
-class Cpu:
-    """One vCPU as it passes; exits without a known vCPU have one of these a pCPU. Units: ps, -1 for none."""
-
-    def __init__(self) -> None:
-        self.exits = 0
-        self.code = 0
-        self.exited = -1
-        self.entered = -1
-        self.queued = 0
-        self.parked = -1
-        self.guest = 0
-        self.host = 0
-        self.pcpu = -1
-        self.state = UNKNOWN
-        self.since = 0
-        self.spent = [0, 0, 0, 0]
-        self.stays = [0, 0, 0, 0]
-        self.serving: set[int] = set()
-        self.waiting: dict[int, int] = {}
-        self.given: set[int] = set()
-        self.accepted: dict[int, int] = {}
-
-    def forget(self) -> None:
-        """What happens to it is not seen from now on."""
-        self.exited = self.entered = -1
-        self.state = UNKNOWN
-        self.serving.clear()
-        self.waiting.clear()
-        self.accepted.clear()
-
-
-class Vector:
-    """One guest vector. ``direct``: it was injected again without an end of interrupt, so none is to be expected.
-
-    ``rechecks`` counts windows armed for a vector that the same exit had already injected: nothing waits for those.
-    """
-
-    def __init__(self) -> None:
-        self.accepted = 0
-        self.injected = 0
-        self.windows = 0
-        self.rechecks = 0
-        self.eoi = 0
-        self.direct = False
-        self.latency = Times()
-        self.wait = Times()
+def by_vector(counts: dict[int, int]) -> dict[str, int]:
+    """Name the vectors of some counts."""
+    return {f"0x{number:02x}": count for number, count in sorted(counts.items())}
 
 
 class TraceReport:
-    """The totals of one recording, filled by :meth:`rows`."""
+    """The report on one recording, filled by :meth:`rows`."""
 
     def __init__(self) -> None:
-        self.counts: dict[int, int] = {}
-        self.times: dict[int, Times] = {}
-        self.cpus: dict[int, Cpu] = {}
-        self.idle: dict[int, Cpu] = {}
-        self.vectors: dict[int, Vector] = {}
-        self.transitions: dict[tuple[int, int], int] = {}
-        self.calls: dict[tuple[int, int], int] = {}
-        self.host_vectors: dict[int, int] = {}
-        self.host_irqs: dict[int, int] = {}
-        self.wakeups = 0
-        self.switches = 0
-        self.moves = 0
-        self.halts = 0
-        self.accepts = 0
-        self.eois_told = 0
-        self.eois_unmatched = 0
+        self.totals = Totals()
 
-    def rows(self, rows: Iterable[Row]) -> None:
+    def rows(self, rows: list[Row]) -> None:
         """Count some rows, in the order of time."""
-        for time, kind, pcpu, vcpu, a, b in rows:
-            if kind == Kind.RUNSTATE:
-                self._runstate(time, pcpu, vcpu, a, b)
-            elif kind == Kind.VM_EXIT:
-                self._exit(time, pcpu, vcpu, a)
-            elif kind == Kind.VM_ENTRY:
-                self._entry(time, pcpu, vcpu)
-            elif kind == Kind.SCHED_SWITCH:
-                self.switches += 1
-            elif kind == Kind.SCHED_WAKE:
-                self.wakeups += 1
-            elif kind == Kind.HYPERCALL:
-                known = (vcpu, a) in self.calls or len(self.calls) < MOST_CALLS
-                key = (vcpu, a) if known else (vcpu, OTHER_CALL)
-                self.calls[key] = self.calls.get(key, 0) + 1
-            elif kind in (Kind.IRQ_INJECT, Kind.IRQ_WINDOW, Kind.IRQ_EOI, Kind.IRQ_REQUEST):
-                self._interrupt(time, kind, self._cpu(pcpu, vcpu), a)
-            elif kind == Kind.HOST_IRQ:
-                table, key2 = (self.host_irqs, b) if a < 0 <= b else (self.host_vectors, a)
-                table[key2] = table.get(key2, 0) + 1
-            elif kind == Kind.GUEST_HLT:
-                self.halts += 1
-            elif kind == LOST:
-                self._lost(time, pcpu, vcpu, a)
-
-    def _cpu(self, pcpu: int, vcpu: int) -> Cpu:
-        """Find the vCPU, or who stands in for it on a pCPU."""
-        key = vcpu if vcpu >= 0 else -2 - pcpu
-        cpu = self.cpus.get(key)
-        if cpu is None:
-            cpu = self.cpus[key] = Cpu()
-        return cpu
-
-    def _exit(self, time: int, pcpu: int, vcpu: int, code: int) -> None:
-        cpu = self._cpu(pcpu, vcpu)
-        cpu.pcpu = pcpu
-        cpu.exits += 1
-        self.counts[code] = self.counts.get(code, 0) + 1
-        if cpu.entered >= 0:
-            cpu.guest += time - cpu.entered
-        cpu.entered, cpu.exited, cpu.code, cpu.queued, cpu.parked = -1, time, code, 0, -1
-        cpu.given.clear()
-
-    def _entry(self, time: int, pcpu: int, vcpu: int) -> None:
-        cpu = self._cpu(pcpu, vcpu)
-        cpu.pcpu = pcpu
-        if cpu.exited >= 0:
-            spent = time - cpu.exited
-            cpu.host += spent
-            times = self.times.get(cpu.code)
-            if times is None:
-                times = self.times[cpu.code] = Times()
-            times.add(spent)
-            times.queued += cpu.queued
-            times.handled += (time if cpu.parked < 0 else cpu.parked) - cpu.exited
-        cpu.entered, cpu.exited = time, -1
-
-    def _runstate(self, time: int, pcpu: int, vcpu: int, old: int, new: int) -> None:
-        """A stay is counted when its begin was seen and its end names the same runstate."""
-        if vcpu < 0:
-            cpu = self.idle.setdefault(pcpu, Cpu())
-            cpu.pcpu = pcpu
-        else:
-            cpu = self._cpu(pcpu, vcpu)
-            self.transitions[old, new] = self.transitions.get((old, new), 0) + 1
-        if cpu.state == old:
-            cpu.spent[old] += time - cpu.since
-            cpu.stays[old] += 1
-            if old == RunState.RUNNABLE and cpu.exited >= 0:
-                cpu.queued += time - max(cpu.since, cpu.exited)
-        if new == RunState.RUNNABLE and cpu.parked < 0:
-            cpu.parked = time
-        if new == RunState.RUNNING:
-            self.moves += cpu.pcpu not in (-1, pcpu)
-            cpu.pcpu = pcpu
-        cpu.state, cpu.since = new, time
-
-    def _interrupt(self, time: int, kind: int, cpu: Cpu, number: int) -> None:
-        """A guest vector is accepted, waits for a window, is injected, or ended."""
-        if kind == Kind.IRQ_EOI:
-            self._eoi(cpu, number)
-            return
-        vector = self.vectors.get(number)
-        if vector is None:
-            vector = self.vectors[number] = Vector()
-        if kind == Kind.IRQ_REQUEST:
-            self.accepts += 1
-            vector.accepted += 1
-            cpu.accepted.setdefault(number, time)
-        elif kind == Kind.IRQ_WINDOW:
-            vector.windows += 1
-            if number in cpu.given:
-                vector.rechecks += 1
-            else:
-                cpu.waiting.setdefault(number, time)
-        else:
-            vector.injected += 1
-            cpu.given.add(number)
-            if number in cpu.waiting:
-                vector.wait.add(time - cpu.waiting.pop(number))
-            if number in cpu.accepted:
-                vector.latency.add(time - cpu.accepted.pop(number))
-            if number in cpu.serving:
-                vector.direct = True
-            cpu.serving.add(number)
-
-    def _eoi(self, cpu: Cpu, number: int) -> None:
-        """An end of interrupt; where the tracer names no vector, the highest in service is the one that ends."""
-        if number >= 0:
-            self.eois_told += 1
-            self.vectors.setdefault(number, Vector()).eoi += 1
-            cpu.serving.discard(number)
-            return
-        held = [v for v in cpu.serving if not self.vectors[v].direct]
-        if not held:
-            self.eois_unmatched += 1
-            return
-        highest = max(held)
-        cpu.serving.discard(highest)
-        self.vectors[highest].eoi += 1
-
-    def _lost(self, time: int, pcpu: int, vcpu: int, count: int) -> None:
-        """Forget whoever a pCPU may have run unseen: its own vCPU, and all that were not running elsewhere."""
-        if count < 0:
-            if vcpu >= 0:
-                cpu = self._cpu(pcpu, vcpu)
-                cpu.pcpu, cpu.state, cpu.since = pcpu, RunState.RUNNING, time
-            return
-        for key, cpu in self.cpus.items():
-            if cpu.pcpu == pcpu or (key >= 0 and cpu.state != RunState.RUNNING):
-                cpu.forget()
-        if pcpu in self.idle:
-            self.idle[pcpu].forget()
+        self.totals.rows(rows)
 
     def reasons(self, facts: Facts) -> dict[str, dict[str, Any]]:
         """Return exits by reason, most frequent first; ``share`` is the part of all time from exit to entry.
@@ -287,13 +61,13 @@ class TraceReport:
         ``handled_ns`` the part up to the first such wait, which is what xenalyze reports.
         """
         merged: dict[str, tuple[int, int, Times]] = {}
-        for code, count in self.counts.items():
+        for code, count in self.totals.counts.items():
             name = facts.exit_name(code)
             first, before, times = merged.get(name, (code, 0, Times()))
-            if code in self.times:
-                times.sample.extend(self.times[code].sample)
-                times.queued += self.times[code].queued
-                times.handled += self.times[code].handled
+            if code in self.totals.times:
+                times.sample.extend(self.totals.times[code].sample)
+                times.queued += self.totals.times[code].queued
+                times.handled += self.totals.times[code].handled
             merged[name] = (first, before + count, times)
         total = sum(sum(times.sample) for _, _, times in merged.values())
         seconds = facts.duration_ps / 1e12
@@ -309,14 +83,25 @@ class TraceReport:
             }  # fmt: skip
         return out
 
+    def _reasons_of(self, cpu: Cpu, facts: Facts) -> dict[str, dict[str, int]]:
+        """Return the exits of one vCPU by reason, most frequent first; ``timed`` of them have a time."""
+        out: dict[str, dict[str, int]] = {}
+        for code, count in sorted(cpu.codes.items(), key=lambda item: -item[1]):
+            mine = out.setdefault(facts.exit_name(code), {"count": 0, "timed": 0, "time_ns": 0})
+            mine["count"] += count
+            mine["timed"] += cpu.timed.get(code, 0)
+            mine["time_ns"] += cpu.handled.get(code, 0) // 1000
+        return out
+
     def vcpus(self, facts: Facts) -> list[dict[str, Any]]:
         """Return every vCPU, and what stands in for unknown ones, by machine and number."""
         out = []
-        for key, cpu in self.cpus.items():
+        for key, cpu in self.totals.cpus.items():
             vm, number, tid = facts.vcpus[key] if key >= 0 else ("unknown", -1, -1)
             out.append({
                 "vm": vm, "vcpu": number, "tid": tid, "exits": cpu.exits, "guest_ns": cpu.guest // 1000,
-                "host_ns": cpu.host // 1000, "pcpu": cpu.pcpu,
+                "host_ns": cpu.host // 1000, "pcpu": cpu.pcpu, "by_reason": self._reasons_of(cpu, facts),
+                "accepted": by_vector(cpu.requested), "injected": by_vector(cpu.injected),
                 "runstates": {
                     STATES[n]: {"count": cpu.stays[n], "time_ns": cpu.spent[n] // 1000}
                     for n in range(4) if cpu.stays[n]
@@ -327,15 +112,17 @@ class TraceReport:
     def guest_vectors(self) -> dict[str, dict[str, Any]]:
         """Return guest vectors; ``accepted`` and ``eoi`` are None where the tracer tells nothing to count them by."""
         out = {}
-        told = self.eois_told + self.eois_unmatched + sum(v.eoi for v in self.vectors.values())
-        for number, v in sorted(self.vectors.items()):
-            sample = v.latency if v.latency.sample or self.accepts else v.wait
+        told = self.totals.eois_told + self.totals.eois_unmatched + sum(v.eoi for v in self.totals.vectors.values())
+        for number, v in sorted(self.totals.vectors.items()):
+            sample = v.latency if v.latency.sample or self.totals.accepts else v.wait
             out[f"0x{number:02x}"] = {
-                "accepted": v.accepted if self.accepts else None, "injected": v.injected,
-                "eoi": None if not told else 0 if v.direct and not self.eois_told else v.eoi,
+                "accepted": v.accepted if self.totals.accepts else None, "injected": v.injected,
+                "eoi": None if not told else 0 if v.direct and not self.totals.eois_told else v.eoi,
                 "latency_ns": sample.as_json(), "latency_from": "accepted" if sample is v.latency else "window armed",
                 "latencies": len(sample.sample), "windows_armed": v.windows, "windows_rechecked": v.rechecks,
-                "direct": v.direct,
+                "direct": v.direct, "reinjected": v.reinjected, "merged": v.merged if self.totals.accepts else None,
+                "eoi_without_exit": v.spared, "service_ns": v.service.as_json(), "services": len(v.service.sample),
+                "accept_to_eoi_ns": v.whole.as_json(), "accept_to_eois": len(v.whole.sample),
             }  # fmt: skip
         return out
 
@@ -343,8 +130,8 @@ class TraceReport:
         """Return hypercalls by name, over all and by machine, most frequent first."""
         total: dict[str, int] = {}
         by_vm: dict[str, dict[str, int]] = {}
-        for (vcpu, number), count in sorted(self.calls.items(), key=lambda item: -item[1]):
-            name = "others" if number == OTHER_CALL else hypercall_name(number)
+        for (vcpu, number), count in sorted(self.totals.calls.items(), key=lambda item: -item[1]):
+            name = "others" if number == OTHER_CALL else facts.call_name(number)
             vm = facts.vcpus[vcpu][0] if vcpu >= 0 else "unknown"
             mine = by_vm.setdefault(vm, {})
             total[name] = total.get(name, 0) + count
@@ -353,23 +140,27 @@ class TraceReport:
 
     def as_json(self, facts: Facts) -> dict[str, Any]:
         """Make the document of the command ``read``."""
+        seen = self.totals
         calls, calls_by_vm = self.hypercalls(facts)
-        hosts = {f"0x{v:02x}" if v >= 0 else "unknown": n for v, n in sorted(self.host_vectors.items())}
-        idle = sum(cpu.spent[RunState.RUNNING] for cpu in self.idle.values())
+        hosts = {f"0x{v:02x}" if v >= 0 else "unknown": n for v, n in sorted(seen.host_vectors.items())}
+        idle = sum(cpu.spent[RunState.RUNNING] for cpu in seen.idle.values())
         return {
             "file": facts.file, "format": facts.format, "clock": facts.clock, "clock_hz": facts.clock_hz,
             "clock_origin": facts.clock_origin, "duration_ns": facts.duration_ps // 1000, "events": facts.events,
             "kinds": facts.kinds, "names": facts.names, "unread": facts.unread,
             "lost": {"events": facts.lost_events, "intervals": facts.lost_intervals},
             "partial": bool(facts.problems), "problems": facts.problems, "notes": facts.notes,
-            "exits": {"total": sum(self.counts.values()), "by_reason": self.reasons(facts)},
+            "exits": {"total": sum(seen.counts.values()), "by_reason": self.reasons(facts)},
             "vcpus": self.vcpus(facts), "vectors": self.guest_vectors(),
             "transitions": {
-                f"{STATES[a]}->{STATES[b]}": n for (a, b), n in sorted(self.transitions.items(), key=lambda i: -i[1])
+                f"{STATES[a]}->{STATES[b]}": n for (a, b), n in sorted(seen.transitions.items(), key=lambda i: -i[1])
             },
-            "idle_ns": idle // 1000, "wakeups": self.wakeups, "switches": self.switches, "moves": self.moves,
-            "halts": self.halts, "hypercalls": calls, "hypercalls_by_vm": calls_by_vm, "host_vectors": hosts,
-            "host_irqs": {str(irq): n for irq, n in sorted(self.host_irqs.items())},
-            "windows_armed": {f"0x{v:02x}": x.windows for v, x in sorted(self.vectors.items()) if x.windows},
-            "eoi_without_vector": self.eois_unmatched,
+            "idle_ns": idle // 1000, "wakeups": seen.wakeups, "switches": seen.switches, "moves": seen.moves,
+            "halts": seen.halts, "hypercalls": calls, "hypercalls_by_vm": calls_by_vm, "host_vectors": hosts,
+            "host_irqs": {str(irq): n for irq, n in sorted(seen.host_irqs.items())},
+            "windows_armed": {f"0x{v:02x}": x.windows for v, x in sorted(seen.vectors.items()) if x.windows},
+            "eoi_without_vector": seen.eois_unmatched,
         }  # fmt: skip
+
+
+__all__ = ["LOST", "STATES", "Facts", "TraceReport", "by_vector"]

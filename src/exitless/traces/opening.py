@@ -17,6 +17,7 @@ from exitless.errors import TraceError
 
 HEAD: Final = 65536
 CHUNK: Final = 65536
+SLICE: Final = 256
 IN_MEMORY: Final = 32 << 20
 MOST_UNPACKED: Final = 16 << 30
 XZ_MEMORY: Final = 512 << 20
@@ -168,23 +169,80 @@ class _Parts(io.RawIOBase):
         return count
 
 
-def _zstd(name: str, parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Unpack zstd with the standard library where it has it, else with the package ``zstandard``."""
-    file = io.BufferedReader(_Parts(parts))
-    stream: Any
-    try:
-        stream = importlib.import_module("compression.zstd").ZstdFile(file)
-    except ImportError:
+def _zstd_module(name: str, otherwise: str) -> Any:
+    """Find zstd in the standard library where it has it, else the package ``zstandard``. Errors: TraceError."""
+    for module in ("compression.zstd", "zstandard"):
         try:
-            zstandard = importlib.import_module("zstandard")
+            return importlib.import_module(module)
         except ImportError:
-            raise TraceError(
-                f"{name}: is packed with zstd, which needs the package zstandard: pip install 'exitless[zstd]', "
-                "or unpack the file with zstd -d first"
-            ) from None
-        stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+            continue
+    raise TraceError(
+        f"{name}: is packed with zstd, which needs the package zstandard: pip install 'exitless[zstd]', {otherwise}"
+    )
+
+
+def _zstd(name: str, parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Unpack a stream of zstd."""
+    file = io.BufferedReader(_Parts(parts))
+    zstd = _zstd_module(name, "or unpack the file with zstd -d first")
+    stream: Any
+    if hasattr(zstd, "ZstdFile"):
+        stream = zstd.ZstdFile(file)
+    else:
+        stream = zstd.ZstdDecompressor().stream_reader(file, read_across_frames=True)
     while part := stream.read(CHUNK):
         yield part
+
+
+class Unpacker:
+    """Unpacks pieces that stand within a recording, packed by ``zlib`` or ``zstd``. Errors: TraceError, for others."""
+
+    def __init__(self, name: str, packing: str, otherwise: str = "or record without compression") -> None:
+        self._zstd: Any = None
+        if packing == "zstd":
+            self._zstd = _zstd_module(name, otherwise)
+        elif packing != "zlib":
+            raise TraceError(f"{name}: its parts are packed with {packing!r}; expected none, zlib or zstd")
+
+    def stream(self) -> Any:
+        """Return an object whose ``decompress`` unpacks one stream, part by part."""
+        if self._zstd is None:
+            return zlib.decompressobj()
+        return self._zstd.ZstdDecompressor() if hasattr(self._zstd, "ZstdFile") else _ZstdStream(self._zstd)
+
+    def feed(self, stream: Any, data: bytes, size: int) -> bytes | None:
+        """Unpack what follows of a stream, at most ``size`` bytes; None when it is damaged."""
+        try:
+            return bytes(stream.decompress(data, size))
+        except Exception as broken:
+            if not isinstance(broken, (zlib.error, EOFError, MemoryError)) and type(broken).__name__ != "ZstdError":
+                raise
+            return None
+
+    def unpack(self, data: bytes, size: int) -> bytes:
+        """Unpack one piece that should have ``size`` bytes; nothing if it is damaged."""
+        return self.feed(self.stream(), data, size) or b""
+
+
+class _ZstdStream:
+    """The package ``zstandard`` with the interface of the standard library, as far as it is needed here.
+
+    It is fed a few bytes at a time, since what they unpack to has no other limit.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self._new = module.ZstdDecompressor().decompressobj
+        self._stream = self._new()
+
+    def decompress(self, data: bytes, size: int) -> bytes:
+        """Unpack what follows, at most ``size`` bytes."""
+        out = bytearray()
+        while data and len(out) < size:
+            if self._stream.eof:
+                self._stream = self._new()
+            out += self._stream.decompress(data[:SLICE])
+            data = self._stream.unused_data + data[SLICE:] if self._stream.eof else data[SLICE:]
+        return bytes(out[:size])
 
 
 def _unpacked(name: str, file: BinaryIO, first: bytes) -> tuple[str, Iterator[bytes] | None]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from exitless.errors import TraceError
 from exitless.traces.opening import Source, open_source
+from exitless.vocab.hypercalls import hypercall_name
 
 # A row of this kind is no event. ``a`` >= 0: what the pCPU did from now on was lost, ``a`` records of it (0: unknown),
 # until ``b`` (ps). ``a`` = -1: the pCPU is seen again, and runs ``vcpu``.
@@ -21,7 +22,13 @@ MOST_PROBLEMS: Final = 20
 Row = tuple[int, int, int, int, int, int]
 
 # Module and class of each reader, in the order in which they look at a recording's first bytes.
-READERS: Final = (("exitless.traces.xentrace", "Xentrace"),)
+READERS: Final = (
+    ("exitless.traces.trace_dat", "TraceDat"),
+    ("exitless.traces.xentrace", "Xentrace"),
+    ("exitless.traces.perf_data", "PerfData"),
+    ("exitless.traces.ftrace_text", "FtraceText"),
+    ("exitless.traces.perf_script", "PerfScript"),
+)
 
 
 class Vcpu:
@@ -85,6 +92,10 @@ class Reader:
     def exit_name(self, code: int) -> str:
         """Name an exit as the vendor whose exits the recording holds."""
         raise NotImplementedError
+
+    def hypercall_name(self, number: int) -> str:
+        """Name a hypercall of the hypervisor that was recorded."""
+        return hypercall_name(number)
 
     def problem(self, sentence: str) -> None:
         """Keep a sentence about damage; after many, only that there are more."""

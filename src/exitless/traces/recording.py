@@ -45,10 +45,13 @@ class Maker:
         elif kind == Kind.VM_EXIT:
             self.exits.add(a)
             self.runs_by_entry(pcpu, vcpu)
-        elif kind == Kind.IRQ_INJECT:
+        elif kind in (Kind.IRQ_INJECT, Kind.IRQ_REINJECT):
             self.injected[vcpu] = a
         elif kind == Kind.RUNSTATE and b == RunState.RUNNING:
             self.runs(time, pcpu, vcpu)
+        elif kind == Kind.CPU_OWNER:
+            self.owns(time, pcpu, a, b)
+            return
         if kind == LOST:
             if a < 0 <= vcpu:
                 self.on[vcpu] = pcpu

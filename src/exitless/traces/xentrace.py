@@ -6,14 +6,13 @@ followed through the scheduler's records of each pCPU. Words are little-endian, 
 
 import struct
 from array import array
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
-from heapq import heapify, heappop, heappush
 from typing import Final
 
 from exitless.errors import TraceError
 from exitless.record.block import Record
+from exitless.traces.merge import merged
 from exitless.traces.opening import Source
 from exitless.traces.reader import Reader, Row, Vcpu, open_reader
 from exitless.traces.recording import record_of
@@ -117,19 +116,7 @@ class Xentrace(Reader):
         self.of_pcpu = {p.cpu: p for p in pcpus}
         firsts = [p.first_tsc for p in pcpus if p.first_tsc >= 0]
         self.shared.start(min(firsts, default=0))
-        heap = [(p.rows[0][0], n) for n, p in enumerate(pcpus) if p.more()]
-        heapify(heap)
-        while heap:
-            _, n = heappop(heap)
-            p = pcpus[n]
-            end = len(p.rows)
-            if heap:
-                time, other = heap[0]
-                end = bisect_left(p.rows, (time + (n < other),), p.at)
-            yield p.rows[p.at : end] if p.at or end < len(p.rows) else p.rows
-            p.at = end
-            if end < len(p.rows) or p.more():
-                heappush(heap, (p.rows[p.at][0], n))
+        yield from merged(pcpus)
         self._finish([p.last_ps for p in pcpus])
 
     def _finish(self, last_ps: list[int]) -> None:

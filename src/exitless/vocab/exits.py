@@ -9,6 +9,8 @@ class Exit:
     NONE: Final = -1
     EXCEPTION_NMI: Final = 0
     EXTERNAL_INTERRUPT: Final = 1
+    INIT_SIGNAL: Final = 3
+    SIPI_SIGNAL: Final = 4
     INTERRUPT_WINDOW: Final = 7
     NMI_WINDOW: Final = 8
     CPUID: Final = 10
@@ -19,6 +21,7 @@ class Exit:
     MSR_READ: Final = 31
     MSR_WRITE: Final = 32
     INVALID_STATE: Final = 33
+    MONITOR_TRAP_FLAG: Final = 37
     TPR_BELOW_THRESHOLD: Final = 43
     APIC_ACCESS: Final = 44
     EOI_INDUCED: Final = 45

@@ -16,6 +16,7 @@ class Kind:
     PID_PROCESS: Final = 8
     PIR_SYNC: Final = 9
     IPI_SEND: Final = 10
+    PID_MOVE: Final = 11
 
     VM_EXIT: Final = 16
     VM_ENTRY: Final = 17
@@ -28,11 +29,21 @@ class Kind:
     HYPERCALL: Final = 24
     GUEST_HLT: Final = 25
     RVI_WRITE: Final = 26
+    IRQ_REINJECT: Final = 27
+    EOI_SPARED: Final = 28
+    GUEST_IPI: Final = 29
+    GUEST_MSI: Final = 30
+    GUEST_LINE: Final = 31
 
     PORT_RAISE: Final = 32
     PORT_CLEAR: Final = 33
+    PIRQ_HOLD: Final = 34
+    PIRQ_READY: Final = 35
     UPCALL_MARK: Final = 36
     UPCALL_ENTER: Final = 37
+
+    IOAPIC_SET: Final = 40
+    PIC_SET: Final = 41
 
     CPU_OWNER: Final = 48
     RUNSTATE: Final = 49

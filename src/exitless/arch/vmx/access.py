@@ -1,16 +1,17 @@
-"""Which accesses to APIC registers are virtualized, exit, or reach the real local APIC. SDM vol. 3, 29.3 to 29.5."""
+"""Which accesses to the APIC-access page are virtualized or exit, and what a write causes. SDM vol. 3, 29.4."""
 
 from typing import Final
 
 from mypy_extensions import i64
 
 from exitless.arch.outcome import Access
-from exitless.arch.vmx.controls import Controls, has_vid, secondary
+from exitless.arch.vmx.controls import Controls, has_ipiv, has_vid, secondary
 from exitless.arch.vmx.eoi import eoi_virtualization
 from exitless.arch.vmx.evaluate import self_ipi_virtualization
+from exitless.arch.vmx.ipi import is_virtual_ipi, is_virtual_self_ipi
 from exitless.arch.vmx.priority import tpr_virtualization
 from exitless.arch.vmx.virtual_apic import Reg, VirtualApic
-from exitless.bits.words import PACKED, has_bit, shl
+from exitless.bits.words import shl
 from exitless.vocab.exits import Exit
 
 
@@ -36,6 +37,9 @@ class AccessType:
     READ: Final = 0
     WRITE: Final = 1
     FETCH: Final = 2
+    EVENT_DELIVERY: Final = 3
+    PHYSICAL_EVENT_DELIVERY: Final = 10
+    PHYSICAL: Final = 15
 
 
 def _apic_access(op: Operation, offset: i64, kind: i64) -> i64:
@@ -63,6 +67,19 @@ def _is_writable(row: i64) -> bool:
     return 768 <= row <= 896 or row == 992
 
 
+def page_exit(op: Operation, offset: i64, kind: i64) -> i64:
+    """The page is fetched from, or reached by an access that is never virtualized.
+
+    Such are accesses by guest-physical address (page-table walks, accessed and dirty flags) and those of an event
+    delivery that its rules do not virtualize; for guest-physical accesses the manual leaves the offset undefined.
+
+    Changes: the operation's ``qualification``
+    Returns: Exit.APIC_ACCESS (fault-like).
+    Cites: SDM vmx.qualification-apic-access
+    """
+    return _apic_access(op, offset & 4095, kind)
+
+
 def page_read(vapic: VirtualApic, controls: Controls, op: Operation, offset: i64, size: i64) -> i64:
     """The guest reads ``size`` bytes (1, 2, 4 or 8) at ``offset`` of the APIC-access page.
 
@@ -73,7 +90,8 @@ def page_read(vapic: VirtualApic, controls: Controls, op: Operation, offset: i64
     if controls.use_tpr_shadow == 0 or size > 4 or op.emulate >= 0 or not _in_low_doubleword(offset, size):
         return _apic_access(op, offset, AccessType.READ)
     if not secondary(controls, controls.apic_register_virtualization):
-        if offset != 128:
+        later: bool = controls.virtual_reads_with_vid != 0 and has_vid(controls) and (offset == 176 or offset == 768)
+        if offset != 128 and not later:
             return _apic_access(op, offset, AccessType.READ)
     elif not _is_readable(offset & 4080):
         return _apic_access(op, offset, AccessType.READ)
@@ -87,6 +105,9 @@ def page_write(vapic: VirtualApic, controls: Controls, op: Operation, offset: i6
 
     The data goes to the virtual-APIC page at once; what it causes is owed when the operation completes
     (:func:`write_emulation`).
+
+    That IPI virtualization alone makes the ICR's low half writable, and the high half not, is from memory of the later
+    edition.
 
     Changes: the page, ``op.emulate``
     Returns: Access.VIRTUALIZED, or Exit.APIC_ACCESS (fault-like).
@@ -103,6 +124,8 @@ def page_write(vapic: VirtualApic, controls: Controls, op: Operation, offset: i6
         allowed = _is_writable(offset & 4080)
     elif has_vid(controls):
         allowed = offset == 128 or offset == 176 or offset == 768
+    elif has_ipiv(controls):
+        allowed = offset == 128 or offset == 768
     if not allowed:
         return _apic_access(op, offset, AccessType.WRITE)
     shift: i64 = (offset & 3) * 8
@@ -113,16 +136,12 @@ def page_write(vapic: VirtualApic, controls: Controls, op: Operation, offset: i6
     return Access.VIRTUALIZED
 
 
-def is_virtual_self_ipi(icr_low: i64) -> bool:
-    """Tell whether an ICR value is a fixed, edge, self-shorthand IPI of vector 16 or more. Cites: SDM apicv.self-ipi"""
-    return icr_low & 4294948608 == 262144 and icr_low & 240 != 0
-
-
 def write_emulation(vapic: VirtualApic, controls: Controls, op: Operation) -> i64:
     """The operation has completed: what its virtualized write causes happens now.
 
-    Changes: by offset: VTPR and priority; EOI; self-IPI; VICR_HI
-    Returns: an exit reason (all trap-like), or Exit.NONE.
+    Changes: by offset: VTPR and priority; EOI; self-IPI; VICR_HI; for a virtual IPI the operation's halves
+    Returns: an exit reason (all trap-like), Exit.NONE, or Access.VIRTUAL_IPI: the processor owes IPI virtualization of
+        vector ``op.low`` to the virtual APIC identifier ``op.high``.
     Cites: SDM apicv.write-emulation
     """
     offset: i64 = op.emulate
@@ -135,75 +154,17 @@ def write_emulation(vapic: VirtualApic, controls: Controls, op: Operation) -> i6
     if offset == 176 and has_vid(controls):
         op.qualification = vapic.svi
         return eoi_virtualization(vapic)
-    if offset == 768 and has_vid(controls) and is_virtual_self_ipi(vapic.page[Reg.VICR_LO]):
-        self_ipi_virtualization(vapic, vapic.page[Reg.VICR_LO] & 255)
-        return Exit.NONE
+    if offset == 768:
+        icr: i64 = vapic.page[Reg.VICR_LO]
+        if has_vid(controls) and is_virtual_self_ipi(icr):
+            self_ipi_virtualization(vapic, icr & 255)
+            return Exit.NONE
+        if has_ipiv(controls) and is_virtual_ipi(icr):
+            op.low = icr & 255
+            op.high = vapic.page[Reg.VICR_HI] >> 24
+            return Access.VIRTUAL_IPI
     if 784 <= offset <= 787:
         vapic.page[Reg.VICR_HI] = vapic.page[Reg.VICR_HI] & 4278190080
         return Exit.NONE
     op.qualification = offset
     return Exit.APIC_WRITE
-
-
-def read_msr(vapic: VirtualApic, controls: Controls, op: Operation, index: i64) -> i64:
-    """The guest executes RDMSR of 800H + ``index`` (0 to FFH) at CPL 0.
-
-    Changes: the operation's halves
-    Returns: Access.VIRTUALIZED, Access.PHYSICAL (the real register or its fault), or Exit.MSR_READ (fault-like).
-    Cites: SDM apicv.x2apic-msrs
-    """
-    if controls.msr_bitmaps == 0 or has_bit(controls.msr_read_exit, 0, PACKED, index):
-        return Exit.MSR_READ
-    if not secondary(controls, controls.virtualize_x2apic_mode):
-        return Access.PHYSICAL
-    if not secondary(controls, controls.apic_register_virtualization) and index != 8:
-        return Access.PHYSICAL
-    op.low = vapic.page[index * 4]
-    op.high = vapic.page[index * 4 + 1]
-    return Access.VIRTUALIZED
-
-
-def write_msr(vapic: VirtualApic, controls: Controls, op: Operation, index: i64) -> i64:
-    """The guest executes WRMSR of 800H + ``index`` at CPL 0 with ``op.high``:``op.low``.
-
-    Changes: the page, then what TPR, EOI or self-IPI virtualization changes
-    Returns: Exit.NONE when it was virtualized, Access.PHYSICAL, Access.GENERAL_PROTECTION, Exit.MSR_WRITE
-        (fault-like), or a trap-like exit.
-    Cites: SDM apicv.x2apic-msrs
-    """
-    if controls.msr_bitmaps == 0 or has_bit(controls.msr_write_exit, 0, PACKED, index):
-        return Exit.MSR_WRITE
-    vid: bool = has_vid(controls)
-    if not secondary(controls, controls.virtualize_x2apic_mode):
-        return Access.PHYSICAL
-    if not (index == 8 or (vid and (index == 11 or index == 63))):
-        return Access.PHYSICAL
-    if op.high != 0 or (op.low != 0 if index == 11 else op.low > 255):
-        return Access.GENERAL_PROTECTION
-    vapic.page[index * 4] = op.low
-    vapic.page[index * 4 + 1] = op.high
-    if index == 8:
-        return tpr_virtualization(vapic, controls)
-    if index == 11:
-        op.qualification = vapic.svi
-        return eoi_virtualization(vapic)
-    if op.low & 240 != 0:
-        self_ipi_virtualization(vapic, op.low)
-        return Exit.NONE
-    op.qualification = 1008
-    return Exit.APIC_WRITE
-
-
-def write_cr8(vapic: VirtualApic, controls: Controls, value: i64) -> i64:
-    """The guest moves ``value`` (0 to 15) to CR8.
-
-    Changes: VTPR, then what TPR virtualization changes
-    Returns: Exit.CR_ACCESS (fault-like), Access.PHYSICAL, Exit.TPR_BELOW_THRESHOLD (trap-like), or Exit.NONE.
-    Cites: SDM apicv.cr8
-    """
-    if controls.cr8_load_exiting != 0:
-        return Exit.CR_ACCESS
-    if controls.use_tpr_shadow == 0:
-        return Access.PHYSICAL
-    vapic.page[Reg.VTPR] = value * 16
-    return tpr_virtualization(vapic, controls)

@@ -3,6 +3,8 @@
 SDM vol. 3, 24.8.3, 26.3.1.4 and 26.5; Xen's and KVM's emulated local APIC.
 """
 
+from typing import Final
+
 from mypy_extensions import i64
 
 from exitless.arch.vmx.controls import Activity
@@ -15,16 +17,48 @@ from exitless.bits.words import ON_PAGE, clear_bit, has_bit, highest_bit, set_bi
 class GuestState:
     """The guest state that decides whether an interrupt may be taken.
 
-    ``entry_vector`` is the external interrupt that the next VM entry injects, -1 for none. Blocking by STI and
-    by MOV SS are 0 or 1. Cites: SDM vmcs.guest-state
+    ``entry_vector`` is the vector of the event that the next VM entry injects, -1 for none, ``entry_type`` its type (0
+    an external interrupt), ``entry_bits`` bits 30:11 of the field. Blocking by STI, by MOV SS and by NMI are 0 or 1;
+    ``other_blocking`` holds the other bits of the interruptibility field, ``privilege`` the DPL of SS.
+    Cites: SDM vmcs.guest-state
     """
 
     def __init__(self) -> None:
         self.interrupt_flag: i64 = 0
         self.sti_blocking: i64 = 0
         self.mov_ss_blocking: i64 = 0
+        self.nmi_blocking: i64 = 0
+        self.other_blocking: i64 = 0
+        self.privilege: i64 = 0
         self.activity: i64 = Activity.ACTIVE
         self.entry_vector: i64 = -1
+        self.entry_type: i64 = 0
+        self.entry_bits: i64 = 0
+
+
+class EventType:
+    """Types of events, bits 10:8 of the interruption-information fields. Cites: SDM vmx.event-injection"""
+
+    EXTERNAL_INTERRUPT: Final = 0
+    RESERVED: Final = 1
+    NMI: Final = 2
+    HARDWARE_EXCEPTION: Final = 3
+    SOFTWARE_INTERRUPT: Final = 4
+    PRIVILEGED_SOFTWARE_EXCEPTION: Final = 5
+    SOFTWARE_EXCEPTION: Final = 6
+    OTHER: Final = 7
+
+
+def go_through_idt(state: GuestState) -> None:
+    """An event is delivered through an interrupt gate of the guest's IDT.
+
+    Changes: activity becomes active, blocking by STI and MOV SS ends, IF becomes 0
+    Cites: SDM vmx.event-injection
+    """
+    state.activity = Activity.ACTIVE
+    state.sti_blocking = 0
+    state.mov_ss_blocking = 0
+    state.interrupt_flag = 0
 
 
 def may_take_interrupt(state: GuestState) -> bool:
@@ -45,7 +79,8 @@ def load_at_entry(vapic: VirtualApic) -> None:
 def inject_at_entry(state: GuestState) -> i64:
     """VM entry delivers the event in its interruption-information field through the guest's IDT, unconditionally.
 
-    No priority is compared and no register of the virtual APIC changes. The handler starts with IF=0.
+    No priority is compared and no register of the virtual APIC changes. The handler starts with IF=0, which is what an
+    interrupt gate does. An NMI blocks further ones.
 
     Changes: the field's valid bit, activity, interruptibility, IF
     Returns: the vector, or -1 when the field was not valid.
@@ -54,10 +89,9 @@ def inject_at_entry(state: GuestState) -> i64:
     vector: i64 = state.entry_vector
     if vector >= 0:
         state.entry_vector = -1
-        state.activity = Activity.ACTIVE
-        state.sti_blocking = 0
-        state.mov_ss_blocking = 0
-        state.interrupt_flag = 0
+        if state.entry_type == EventType.NMI:
+            state.nmi_blocking = 1
+        go_through_idt(state)
     return vector
 
 

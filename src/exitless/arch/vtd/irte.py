@@ -19,7 +19,8 @@ POSTED_LAYOUT: Final[list[tuple[str, int, int]]] = [
 
 class Irte:
     """One entry. ``vector`` is V (physical) or VV (virtual) by ``im``; ``pda_low`` holds descriptor address bits 31:6,
-    ``pda_high`` bits 63:32; ``avail`` the four bits left to software. Cites: VT-d irte.remapped, VT-d irte.posted
+    ``pda_high`` bits 63:32; ``avail`` the four bits left to software. ``reserved`` is 1 when a reserved bit is set,
+    ``unreadable`` 1 when the memory it lies in cannot be read. Cites: VT-d irte.remapped, VT-d irte.posted
     """
 
     def __init__(self) -> None:
@@ -40,6 +41,7 @@ class Irte:
         self.sq: i64 = 0
         self.svt: i64 = 0
         self.reserved: i64 = 0
+        self.unreadable: i64 = 0
 
 
 def pack(irte: Irte) -> vec[i64]:

@@ -4,6 +4,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from exitless.arch.choices import Choices
 from exitless.arch.vtd.irte import Irte
 from exitless.arch.x86.message import decode_compatible, is_remappable, remapping_index, reserved_request_bits
 
@@ -18,7 +19,10 @@ class Verdict:
 
 
 class Fault:
-    """Remapping fault reasons; 20H, 21H and 23H are from memory. Cites: VT-d remap.faults"""
+    """Remapping fault reasons; 20H, 21H and 23H are from memory, and what a unit answers is its choice.
+
+    Cites: VT-d remap.faults
+    """
 
     NONE: Final = 0
     REQUEST_RESERVED: Final = 32
@@ -28,6 +32,8 @@ class Fault:
     ENTRY_RESERVED: Final = 36
     COMPATIBILITY: Final = 37
     SOURCE: Final = 38
+    DESCRIPTOR_ACCESS: Final = 39
+    DESCRIPTOR_RESERVED: Final = 40
 
 
 UNVERIFIED_FAULTS: Final = (32, 33, 35)
@@ -43,6 +49,7 @@ class Remapper:
         self.enabled: i64 = 1
         self.eime: i64 = 1
         self.cfis: i64 = 0
+        self.choices: Choices = Choices()
 
 
 class Translation:
@@ -113,6 +120,50 @@ def source_valid(irte: Irte, sid: i64) -> bool:
     return False
 
 
+def entry_destination(remapper: Remapper, irte: Irte) -> i64:
+    """Return the destination of a remapped entry: all 32 bits of DST with EIME, otherwise bits 47:40 of the entry.
+
+    Cites: VT-d irte.remapped
+    """
+    if remapper.eime != 0:
+        return irte.dst
+    return (irte.dst >> 8) & 255
+
+
+def has_reserved(remapper: Remapper, irte: Irte) -> bool:
+    """Tell whether an entry sets a reserved bit; two kinds count by choice.
+
+    Cites: VT-d irte.remapped, VT-d irte.posted
+    """
+    if irte.reserved != 0:
+        return True
+    if irte.svt == 3 and remapper.choices.vtd_reserved_source_type_is_entry != 0:
+        return True
+    if remapper.eime == 0 and irte.im == 0 and remapper.choices.vtd_narrow_destination_is_checked != 0:
+        return irte.dst & ~65280 != 0
+    return False
+
+
+def entry_fault(remapper: Remapper, irte: Irte, sid: i64) -> i64:
+    """Tell why a requester may not use an entry, in the order in which it is looked at: it can be read, it is present,
+    reserved bits are clear, the requester is valid.
+
+    Returns: one of Fault, or the choice that stands for it; NONE when it may. Cites: VT-d remap.faults
+    """
+    if irte.unreadable != 0:
+        return remapper.choices.vtd_fault_fetch
+    if irte.p == 0:
+        return Fault.NOT_PRESENT
+    valid: bool = source_valid(irte, sid)
+    if not valid and remapper.choices.vtd_source_before_reserved != 0:
+        return Fault.SOURCE
+    if has_reserved(remapper, irte):
+        return Fault.ENTRY_RESERVED
+    if not valid:
+        return Fault.SOURCE
+    return Fault.NONE
+
+
 def translate(remapper: Remapper, address: i64, data: i64, sid: i64, out: Translation) -> i64:
     """A request reaches the remapping unit, which decodes it before it performs anything.
 
@@ -130,29 +181,22 @@ def translate(remapper: Remapper, address: i64, data: i64, sid: i64, out: Transl
             return _fault(out, Fault.COMPATIBILITY, 1)
         return _forward(out, address, data)
     if reserved_request_bits(address, data):
-        return _fault(out, Fault.REQUEST_RESERVED, 1)
+        return _fault(out, remapper.choices.vtd_fault_request_reserved, 1)
     index: i64 = remapping_index(address, data)
     out.index = index
     if index >= len(remapper.table):
-        return _fault(out, Fault.INDEX, 1)
+        return _fault(out, remapper.choices.vtd_fault_index, 1)
     irte: Irte = remapper.table[index]
-    quiet: i64 = 1 - irte.fpd
-    if irte.p == 0:
-        return _fault(out, Fault.NOT_PRESENT, quiet)
-    if irte.reserved != 0:
-        return _fault(out, Fault.ENTRY_RESERVED, quiet)
-    if not source_valid(irte, sid):
-        return _fault(out, Fault.SOURCE, quiet)
+    reason: i64 = entry_fault(remapper, irte, sid)
+    if reason != Fault.NONE:
+        return _fault(out, reason, irte.unreadable | (1 - irte.fpd))
     out.vector = irte.vector
     if irte.im != 0:
         out.kind = Verdict.POSTED
         out.urgent = irte.urg
         return Verdict.POSTED
     out.kind = Verdict.REMAPPED
-    if remapper.eime != 0:
-        out.destination = irte.dst
-    else:
-        out.destination = (irte.dst >> 8) & 255
+    out.destination = entry_destination(remapper, irte)
     out.dm = irte.dm
     out.rh = irte.rh
     out.delivery = irte.dlm

@@ -5,6 +5,7 @@ from typing import Final
 from librt.vecs import vec
 from mypy_extensions import i64
 
+from exitless.arch.choices import Choices
 from exitless.arch.outcome import Accept
 from exitless.bits.words import PACKED, clear_bit, has_bit, highest_bit, set_bit, shl, test_and_set, zeros
 
@@ -27,7 +28,8 @@ class LocalApic:
 
     Shapes: ``irr``, ``isr``, ``tmr`` eight 32-bit words each, bit v is vector v. ``svr`` is the spurious-interrupt
     register with its enable bit 8 set, as a hypervisor leaves it; ``enabled`` the global enable of IA32_APIC_BASE;
-    ``esr_armed`` 1 while the error LVT may deliver. Cites: SDM apic.registers
+    ``esr_armed`` 1 while the error LVT may deliver. ``choices`` decide what the manual leaves open.
+    Cites: SDM apic.registers
     """
 
     def __init__(self, apic_id: i64) -> None:
@@ -42,6 +44,7 @@ class LocalApic:
         self.esr_armed: i64 = 1
         self.lvt_error: i64 = LVT_MASKED
         self.enabled: i64 = 1
+        self.choices: Choices = Choices()
 
 
 def processor_priority(lapic: LocalApic) -> i64:
@@ -62,7 +65,7 @@ def accept(lapic: LocalApic, vector: i64, level: i64) -> i64:
     Returns: Accept.ACCEPTED; MERGED when IRR held it already; ILLEGAL; or DROPPED by a disabled APIC.
     Cites: SDM apic.acceptance
     """
-    if lapic.enabled == 0 or lapic.svr & SVR_ENABLE == 0:
+    if lapic.enabled == 0 or (lapic.svr & SVR_ENABLE == 0 and lapic.choices.apic_accepts_while_disabled == 0):
         return Accept.DROPPED
     if vector < 16:
         record_error(lapic, EsrBit.RECEIVE_ILLEGAL)

@@ -3,6 +3,7 @@
 from librt.vecs import vec
 from mypy_extensions import i64
 
+from exitless.arch.kvm.posted_intr import set_on
 from exitless.arch.vmx.posted import claim_notification, set_pir
 from exitless.mech.procedures.procedure import Procedure, Surroundings, Verb
 from exitless.mech.vcpu import VirtualCpu
@@ -14,6 +15,15 @@ def xen_post() -> vec[i64]:
     Cites: Xen vmx.c vmx_deliver_posted_intr
     """
     return vec[i64]([Verb.SET_PIR, Verb.CLAIM_ON, Verb.READ_RUNNING, Verb.UNBLOCK, Verb.NOTIFY])
+
+
+def xen_post_with_bitmap() -> vec[i64]:
+    """Xen's order when the vector has changed the EOI-exit bitmap: ON without a claim, and a kick instead of a
+    notification, so that an entry loads the bitmap before the vector is delivered.
+
+    Cites: Xen vmx.c vmx_deliver_posted_intr
+    """
+    return vec[i64]([Verb.SET_PIR, Verb.SET_ON, Verb.READ_RUNNING, Verb.UNBLOCK, Verb.NOTIFY])
 
 
 class Post(Procedure):
@@ -51,6 +61,8 @@ class Post(Procedure):
         elif verb == Verb.CLAIM_ON:
             if claim_notification(v.pid):
                 self.claimed = 1
+        elif verb == Verb.SET_ON:
+            set_on(v.pid)
         elif verb == Verb.READ_RUNNING:
             self.seen_on = v.running_on
         elif verb == Verb.UNBLOCK:

@@ -56,6 +56,31 @@ class Verb:
     WIPE_ON: Final = 42
     LOOK_AGAIN: Final = 43
 
+    SET_ON: Final = 80
+    READ_MODE: Final = 81
+    TELL: Final = 82
+    IN_GUEST_MODE: Final = 83
+    WRITE_MAX: Final = 84
+    CHECK_REQUESTS: Final = 85
+    LEAVE_LIST: Final = 86
+    LOAD_CONTROL: Final = 87
+    RESCAN: Final = 88
+    TEST_PENDING: Final = 89
+    ARM_WAKEUP: Final = 90
+    SELF_CHECK: Final = 91
+    WALK_ON: Final = 92
+    TEST_ON: Final = 93
+    MOVE_LIST: Final = 94
+
+    LEAVE_GUEST: Final = 100
+    CLEAR_RUNNING: Final = 101
+    DEVICE_LOGS: Final = 102
+    DEVICE_STOPS: Final = 103
+    TEST_REQUEST: Final = 104
+    SET_RUNNING: Final = 105
+    DEVICE_RUNS: Final = 106
+    RUN_GUEST: Final = 107
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Surroundings:
@@ -94,6 +119,12 @@ class Surroundings:
 
     def listed_with_notification(self, pcpu: i64) -> i64:
         """Find the first vCPU on the list of ``pcpu`` whose ON is 1. Returns: its number, or -1."""
+        raise NotImplementedError
+
+    def listed_after(self, pcpu: i64, after: i64) -> i64:
+        """Find the vCPU with ON = 1 that follows ``after`` (-1: the first) on the list of ``pcpu``. Returns: it, or
+        -1.
+        """
         raise NotImplementedError
 
     def vcpu(self, number: i64) -> VirtualCpu:

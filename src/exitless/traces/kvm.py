@@ -1,0 +1,175 @@
+"""Linux tracepoints: one row a tracepoint, with what it becomes and the fields that it must have for that.
+
+What becomes of them is in :mod:`exitless.traces.kvm_rows`; all readers of Linux recordings share both.
+"""
+
+from typing import Final
+
+from exitless.vocab.exits import VMX_NAMES
+from exitless.vocab.svm_exits import SVM_NAMES
+
+
+class Use:
+    """What a reader does with a tracepoint: nothing is known of it, it is known but becomes no row, or one of these."""
+
+    UNKNOWN: Final = -1
+    NAME_ONLY: Final = 0
+    LOST: Final = 1
+    EXIT: Final = 2
+    ENTRY: Final = 3
+    INJECT: Final = 4
+    ACCEPT: Final = 5
+    POSTED: Final = 6
+    EOI: Final = 7
+    PV_EOI: Final = 8
+    IPI: Final = 9
+    MSI: Final = 10
+    LINE: Final = 11
+    IOAPIC: Final = 12
+    PIC: Final = 13
+    HYPERCALL: Final = 14
+    SWITCH: Final = 15
+    WAKING: Final = 16
+    WAKEUP: Final = 17
+    HOST_VECTOR: Final = 18
+    HOST_IRQ: Final = 19
+    SOFTIRQ: Final = 20
+    TIMER: Final = 21
+    BELONGS: Final = 22
+
+
+class Isa:
+    """Whose exit codes ``kvm_exit`` holds."""
+
+    VMX: Final = 1
+    SVM: Final = 2
+
+
+# Fields in the order in which a plan hands them out, after the thread. "a|b" is a field that was renamed, "a?" one that
+# not all kernels have.
+TRACEPOINTS: Final = {
+    "kvm:kvm_exit": (Use.EXIT, "exit_reason isa? info1? intr_info? vcpu_id?"),
+    "kvm:kvm_entry": (Use.ENTRY, "vcpu_id intr_info?"),
+    "kvm:kvm_inj_virq": (Use.INJECT, "vector|irq soft? reinjected?"),
+    "kvm:kvm_apic_accept_irq": (Use.ACCEPT, "apicid dm vec"),
+    "kvm:kvm_apicv_accept_irq": (Use.POSTED, "apicid dm vec"),
+    "kvm:kvm_eoi": (Use.EOI, "apicid vector"),
+    "kvm:kvm_pv_eoi": (Use.PV_EOI, "apicid vector"),
+    "kvm:kvm_apic_ipi": (Use.IPI, "icr_low dest_id"),
+    "kvm:kvm_msi_set_irq": (Use.MSI, "address data"),
+    "kvm:kvm_set_irq": (Use.LINE, "gsi level"),
+    "kvm:kvm_ioapic_set_irq": (Use.IOAPIC, "e pin coalesced"),
+    "kvm:kvm_pic_set_irq": (Use.PIC, "chip pin coalesced"),
+    "kvm:kvm_hypercall": (Use.HYPERCALL, "nr a0"),
+    "kvm:kvm_halt_poll_ns": (Use.BELONGS, "vcpu_id"),
+    "sched:sched_switch": (Use.SWITCH, "prev_pid prev_state next_pid"),
+    "sched:sched_waking": (Use.WAKING, "pid"),
+    "sched:sched_wakeup": (Use.WAKEUP, "pid"),
+    "irq:irq_handler_entry": (Use.HOST_IRQ, "irq"),
+    "irq:softirq_entry": (Use.SOFTIRQ, "vec"),
+    "timer:hrtimer_expire_entry": (Use.TIMER, ""),
+}
+
+# Interrupts of the host's own CPUs; each has a tracepoint NAME_entry, with its vector, and NAME_exit.
+HOST_VECTORS: Final = (
+    "local_timer reschedule call_function call_function_single irq_work x86_platform_ipi error_apic spurious_apic "
+    "thermal_apic threshold_apic deferred_error_apic"
+).split()
+TRACEPOINTS.update({f"irq_vectors:{name}_entry": (Use.HOST_VECTOR, "vector") for name in HOST_VECTORS})
+
+# Known tracepoints that become no row, by system.
+NAMES: Final = {
+    "kvm": (
+        "vcpu_match_mmio kvm_ack_irq kvm_age_hva kvm_apic kvm_apicv_inhibit_changed kvm_apicv_update_request "
+        "kvm_async_pf_completed kvm_async_pf_not_present kvm_async_pf_ready kvm_async_pf_repeated_fault "
+        "kvm_avic_doorbell kvm_avic_ga_log kvm_avic_incomplete_ipi kvm_avic_kick_vcpu_slowpath "
+        "kvm_avic_unaccelerated_access kvm_cpuid kvm_cr kvm_dirty_ring_exit kvm_dirty_ring_push kvm_dirty_ring_reset "
+        "kvm_emulate_insn kvm_enter_smm kvm_fast_mmio kvm_fpu kvm_hv_flush_tlb kvm_hv_flush_tlb_ex kvm_hv_hypercall "
+        "kvm_hv_hypercall_done kvm_hv_notify_acked_sint kvm_hv_send_ipi kvm_hv_send_ipi_ex kvm_hv_stimer_callback "
+        "kvm_hv_stimer_cleanup kvm_hv_stimer_expiration kvm_hv_stimer_set_config kvm_hv_stimer_set_count "
+        "kvm_hv_stimer_start_one_shot kvm_hv_stimer_start_periodic kvm_hv_syndbg_get_msr kvm_hv_syndbg_set_msr "
+        "kvm_hv_synic_send_eoi kvm_hv_synic_set_irq kvm_hv_synic_set_msr kvm_hv_timer_state kvm_inj_exception "
+        "kvm_invlpga kvm_ioapic_delayed_eoi_inj kvm_mmio kvm_msr kvm_nested_intercepts kvm_nested_intr_vmexit "
+        "kvm_nested_vmenter kvm_nested_vmenter_failed kvm_nested_vmexit kvm_nested_vmexit_inject kvm_nested_vmrun "
+        "kvm_page_fault kvm_pi_irte_update kvm_pio kvm_ple_window kvm_ple_window_update kvm_pml_full kvm_pv_tlb_flush "
+        "kvm_pvclock_update "
+        "kvm_rmp_fault kvm_set_spte_hva kvm_skinit kvm_smm_transition kvm_test_age_hva kvm_track_tsc "
+        "kvm_try_async_get_page kvm_unmap_hva_range kvm_update_master_clock kvm_userspace_exit kvm_vcpu_wakeup "
+        "kvm_vmgexit_enter kvm_vmgexit_exit kvm_vmgexit_msr_protocol_enter kvm_vmgexit_msr_protocol_exit "
+        "kvm_wait_lapic_expire kvm_write_tsc_offset kvm_xen_hypercall"
+    ),
+    "irq_vectors": (
+        " ".join(f"{name}_exit" for name in HOST_VECTORS) + " vector_activate vector_alloc vector_alloc_managed "
+        "vector_clear vector_config vector_deactivate vector_free_moved vector_reserve vector_reserve_managed "
+        "vector_setup vector_teardown vector_update"
+    ),
+    "irq": "irq_handler_exit softirq_exit softirq_raise tasklet_entry tasklet_exit",
+    "ipi": "ipi_raise ipi_entry ipi_exit ipi_send_cpu ipi_send_cpumask",
+    "timer": (
+        "hrtimer_cancel hrtimer_expire_exit hrtimer_init hrtimer_setup hrtimer_start timer_cancel timer_expire_entry "
+        "timer_expire_exit timer_init timer_start tick_stop itimer_expire itimer_state"
+    ),
+    "sched": (
+        "sched_migrate_task sched_wakeup_new sched_process_exit sched_process_fork sched_process_exec "
+        "sched_process_free sched_process_wait sched_stat_runtime sched_stat_wait sched_stat_sleep sched_stat_blocked "
+        "sched_stat_iowait sched_wait_task sched_pi_setprio sched_move_numa sched_swap_numa sched_stick_numa "
+        "sched_wake_idle_without_ipi"
+    ),
+    "ftrace": (
+        "print bprint bputs function funcgraph_entry funcgraph_exit kernel_stack user_stack context_switch wakeup"
+    ),
+}  # fmt: skip
+
+KNOWN: Final = {f"{system}:{name}" for system, names in NAMES.items() for name in names.split()}
+
+# The kernel's text names no system; these are how it calls what a trace marker wrote.
+SYSTEM_OF: Final = {kind.partition(":")[2]: kind for kind in (*KNOWN, *TRACEPOINTS)}
+SYSTEM_OF["tracing_mark_write"] = "ftrace:print"
+
+
+def known(kind: str) -> bool:
+    """Tell whether a tracepoint, as ``kvm:kvm_exit``, has a row here."""
+    return kind in KNOWN or kind in TRACEPOINTS or kind.startswith("kvmmmu:")
+
+
+DELIVERY_MODES: Final = ("Fixed", "LowPrio", "SMI", "Res3", "NMI", "INIT", "SIPI", "ExtINT")
+NMI: Final = 4
+
+FAILED_ENTRY: Final = 0x80000000
+ISA_NAMES: Final = {Isa.VMX: VMX_NAMES, Isa.SVM: SVM_NAMES}
+
+HYPERCALLS: Final = {
+    1: "VAPIC_POLL_IRQ", 2: "MMU_OP", 3: "FEATURES", 4: "PPC_MAP_MAGIC_PAGE", 5: "KICK_CPU", 9: "CLOCK_PAIRING",
+    10: "SEND_IPI", 11: "SCHED_YIELD", 12: "MAP_GPA_RANGE",
+}  # fmt: skip
+
+# Names that trace-cmd's plugin gives and the kernel does not, as numbers.
+PLUGIN_VMX: Final = {"PENDING_INTERRUPT": 7, "IOIO": 30, "EPT_MISCONFIGURATION": 49, "EOI_EXIT": 45}
+PLUGIN_SVM: Final = {
+    "IDTR_READ": 0x66, "GDTR_READ": 0x67, "LDTR_READ": 0x68, "TR_READ": 0x69, "IDTR_WRITE": 0x6A, "GDTR_WRITE": 0x6B,
+    "LDTR_WRITE": 0x6C, "TR_WRITE": 0x6D, "INTR": 0x60, "IOIO": 0x7B, "VMMCALL": 0x81, "MWAIT_COND": 0x8C,
+    "ERR": 0xFFFFFFFF,
+}  # fmt: skip
+
+
+def exit_name(isa: int, code: int) -> str:
+    """Name an exit as Linux does: VMX's reason with its failed-entry flag, SVM's code."""
+    if isa == Isa.VMX:
+        name = VMX_NAMES.get(code & 0xFFFF, f"0x{code & 0xFFFF:x}")
+        return f"{name} FAILED_VMENTRY" if code & FAILED_ENTRY else name
+    return ISA_NAMES.get(isa, {}).get(code, f"0x{code:x}")
+
+
+def _reasons() -> dict[str, tuple[int, int]]:
+    """Put all names of exits together, each with its number and whose it is."""
+    found = {name: (code, Isa.SVM) for code, name in SVM_NAMES.items()}
+    for code, name in SVM_NAMES.items():
+        word, _, excp = name.partition(" ")
+        found["EXIT_" + (f"EXCP_{word}" if excp else word.upper())] = code, Isa.SVM
+    found.update({f"EXIT_{name}": (code, Isa.SVM) for name, code in PLUGIN_SVM.items()})
+    found.update({name: (code, Isa.VMX) for name, code in PLUGIN_VMX.items()})
+    found.update({name: (code, Isa.VMX) for code, name in VMX_NAMES.items()})
+    return found
+
+
+REASONS: Final = _reasons()
