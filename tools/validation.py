@@ -57,8 +57,8 @@ def netperf_table(document: dict[str, Any]) -> str:
             rule, given = (row["rule"], row["given"]) if side == "before" else ("", "")
             lines.append(
                 f"| {row['name']} | {side} | {c['simulated']:,} | {c['published']:,} "
-                f"| {c['difference_per_cent']:+.1f} % "
-                f"| {c['simulated_share']:.1%} | {c['published_share']:.1%} | {given} | {rule} |"
+                f"| {c['difference_per_cent']:+.1f} % | {c['simulated_share']:.1%} | {c['published_share']:.1%} "
+                f"| {given} | {rule} |"
             )
     change = document["change_of_exits_per_cent"]
     missed = "; ".join(document["missed"]) or "none"
@@ -111,7 +111,7 @@ def replay_tables(old: str) -> str:
 def main() -> int:
     """Write the page."""
     old = PAGE.read_text("utf-8") if PAGE.exists() else ""
-    text = (ROOT / "tools" / "validation.in.txt").read_text("utf-8")
+    text = (ROOT / "tools" / "validation.txt").read_text("utf-8")
     document = columns([])
     text = text.replace("{netperf}", netperf_table(document)).replace("{sensitivity}", sensitivity_table(document))
     PAGE.write_text(text.replace("{replay}", START + replay_tables(old) + END), "utf-8")

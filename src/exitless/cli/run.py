@@ -49,18 +49,18 @@ class Result:
 
 
 def primary_source(built: Built) -> int:
-    """Return the source for which exits per interrupt are given: the first NIC queue, load, or paravirtual
-    disk, else the first that gets interprocessor interrupts, else the first.
+    """Return the source for which exits per interrupt are given: the first NIC queue, else the first paravirtual disk,
+    else the first that gets interprocessor interrupts, else a load's device, else the first.
     """
     for n, queue in enumerate(built.machine.queue_of_source):
         if queue >= 0:
             return n
-    if built.machine.loads:
-        return int(built.machine.loads[0].source)
     for role in (Role.FRONT, Role.IPI):
         for source in built.machine.sources:
             if source.role == role:
                 return int(source.number)
+    if built.machine.loads:
+        return int(built.machine.loads[0].source)
     return 0 if built.header.sources else -1
 
 
@@ -243,6 +243,7 @@ def mail_answers(args: argparse.Namespace, results: list[Result]) -> list[Answer
 def run(args: argparse.Namespace) -> int:
     """Do it. Returns: 0, or 1 when a law is broken or an interrupt is lost."""
     results = run_all(args)
+    beside = published_of(results[0].built.header.scenario, results)
     if args.json != "-":
         out = console()
         print_results(out, results, rival_of(results[0].built), print_more)
@@ -251,13 +252,12 @@ def run(args: argparse.Namespace) -> int:
             print_answers(out, mail_answers(args, results))
     if args.json:
         document = as_json(results)
-        beside = published_of(results[0].built.header.scenario, results)
         if beside is not None:
             document["published"] = beside
         write_json(document, args.json)
     problems = broken_expectations(results)
     if not args.set and args.length is None and args.seed is None:
-        problems += out_of_bounds(results)
+        problems += out_of_bounds(results) + (beside["missed"] if beside is not None else [])
     for problem in problems:
         console(stderr=True).print(f"exitless: {problem}")
     return 1 if problems else 0

@@ -77,10 +77,10 @@ class Root(Workload):
             self.halt(pcpu, vcpu)
         elif reason == Exit.VMCALL:
             self.hypercall(pcpu, vcpu)
-        elif reason == Exit.EOI_INDUCED:
-            self.guest_ends_vector(pcpu, vcpu, vcpu.exit_argument)
         elif reason == Exit.EXCEPTION_NMI:
             return
+        elif reason == Exit.EOI_INDUCED:
+            self.guest_ends_vector(pcpu, vcpu, vcpu.exit_argument)
         elif vcpu.call == 0:
             ended: i64 = software_eoi(vcpu.cpu.vapic)
             vcpu.cpu.forwarded = -1

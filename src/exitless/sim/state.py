@@ -243,6 +243,7 @@ class Vcpu:
         self.unread: i64 = 0
         self.busy: i64 = 0
         self.polling: i64 = 0
+        self.working: i64 = -1
         self.last_port: i64 = -1
         self.cursor: Cursor = Cursor()
         self.talk_ps: i64 = 0
@@ -253,4 +254,3 @@ class Vcpu:
         self.send_to: i64 = -1
         self.serves: i64 = -1
         self.chance: Stream = Stream(0, 400 + number)
-        self.working: i64 = -1

@@ -1,6 +1,6 @@
 """Guests whose work is given by rates: a device that interrupts, what each interrupt leaves to do, and the exits in it.
 
-The guest works off what its interrupts left behind and halts when nothing is left. Its own hypercalls and the
+The guest works off what its interrupts left behind and halts when nothing is left. Its own hypercalls and its
 exceptions that exit are spread over that work, and so are sections with interrupts off. Nothing here depends on how
 interrupts are delivered, and each kind draws from a stream of its own, so every mechanism gets the same work.
 """
