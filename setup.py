@@ -32,6 +32,7 @@ COMPILED = (
     "study/meeting.py",
     "study/tally.py",
     "study/trace_totals.py",
+    "traces/ring.py",
     "sim",
     "check",
 )
