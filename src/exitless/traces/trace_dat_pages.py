@@ -6,8 +6,10 @@ were lost. Each event has a word of type (5 bits) and time since the one before 
 
 import struct
 from collections.abc import Callable, Iterator
+from importlib.machinery import EXTENSION_SUFFIXES
 from typing import Final
 
+from exitless.traces import ring as fast
 from exitless.traces.event_format import Plan
 from exitless.traces.kvm import Use
 from exitless.traces.kvm_rows import Event
@@ -25,6 +27,8 @@ EXTEND: Final = 30
 STAMP: Final = 31
 LATEST: Final = 2**61
 FARTHEST: Final = 2**61
+# Interpreted, the loop over plain numbers is slower than the one that unpacks a page at once.
+COMPILED: Final = str(fast.__file__).endswith(tuple(EXTENSION_SUFFIXES))
 
 
 class Page:
@@ -63,7 +67,7 @@ class PerCpu:
         self._pieces = pieces
         self._tell = tell
         self._shift = shift
-        self._ring = ring if page.order == "<" else None
+        self._ring = ring if COMPILED and page.order == "<" else None
         self._lost = False
 
     def more(self) -> bool:
