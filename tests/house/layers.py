@@ -25,8 +25,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 # Modules outside the standard library, and the floors that may import them when they are imported themselves.
 COMPILED_FLOORS = frozenset({"bits", "vocab", "arch", "mech", "record", "sim", "check"})
 OUTSIDE: dict[str, frozenset[str]] = {
-    "librt": COMPILED_FLOORS | {"scenario", "study", "cli"},
-    "mypy_extensions": COMPILED_FLOORS | {"scenario", "study", "cli"},
+    "librt": COMPILED_FLOORS | {"scenario", "study", "traces", "cli"},
+    "mypy_extensions": COMPILED_FLOORS | {"scenario", "study", "traces", "cli"},
     "msgspec": frozenset({"scenario", "study", "traces", "cli"}),
     "rich": frozenset({"view", "cli"}),
 }

@@ -5,7 +5,7 @@ A description is the text of ``events/SYSTEM/EVENT/format``; trace.dat and perf.
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
@@ -48,13 +48,15 @@ class Plan:
     Shapes: ``read`` takes the payload's bytes and where it begins, and gives thread and needed fields in the order of
     :data:`~exitless.traces.kvm.TRACEPOINTS`; what this kernel does not have is -1, and missing at the end.
     ``least`` is how many bytes a payload must have. ``count`` counts the records, ``short`` those that had fewer.
+    ``fields`` are what ``read`` reads, None for one that this kernel does not have.
     """
 
-    def __init__(self, kind: str, use: int, least: int, read: Read) -> None:
+    def __init__(self, kind: str, use: int, least: int, read: Read, fields: Sequence[Field | None] = ()) -> None:
         self.kind = kind
         self.use = use
         self.least = least
         self.read = read
+        self.fields = fields
         self.count = 0
         self.short = 0
 
@@ -86,8 +88,6 @@ def parse_format(text: str, system: str, place: str) -> EventFormat:
 
 def reader_of(fields: list[Field | None], order: str) -> tuple[int, Read]:
     """Compile what takes some fields out of a payload: its least size in bytes, and the function."""
-    while fields[-1] is None:
-        fields = fields[:-1]
     there = sorted({field for field in fields if field is not None}, key=lambda field: field.offset)
     layout, at = order, 0
     for field in there:
@@ -123,7 +123,9 @@ def compile_plan(event: EventFormat, order: str) -> Plan:
         if found is None and not optional:
             return Plan(kind, Use.UNKNOWN, 0, lambda data, begin: ())
         fields.append(found)
+    while fields[-1] is None:
+        fields.pop()
     try:
-        return Plan(kind, use, *reader_of(fields, order))
+        return Plan(kind, use, *reader_of(fields, order), fields)
     except ValueError:
         return Plan(kind, Use.UNKNOWN, 0, lambda data, begin: ())

@@ -11,7 +11,7 @@ from exitless.traces.opening import Source
 from exitless.traces.reader import Row
 from exitless.traces.trace_dat_file import MAGIC, Buffer, Layout, pieces_of, read_layout
 from exitless.traces.trace_dat_options import clock_of, overruns
-from exitless.traces.trace_dat_pages import PerCpu
+from exitless.traces.trace_dat_pages import PerCpu, ring_of, sum_up
 
 
 class TraceDat(LinuxReader):
@@ -45,6 +45,7 @@ class TraceDat(LinuxReader):
         self.pcpus = 1 + max((part.cpu for buffer in self.buffers for part in buffer.parts), default=-1)
         self.mapper.threads.guests = self.layout.guests
         self.parts: list[PerCpu] = []
+        self.ring = ring_of(self.plans)
 
     @classmethod
     def recognises(cls, head: bytes) -> bool:
@@ -58,8 +59,9 @@ class TraceDat(LinuxReader):
         for part in buffer.parts:
             shift = self.layout.shifts.get(part.cpu)
             yield PerCpu(
-                part.cpu, page, self.plans, pieces_of(self, buffer, part), self.problem, shift.apply if shift else None
-            )
+                part.cpu, page, self.plans, pieces_of(self, buffer, part), self.problem,
+                shift.apply if shift else None, self.ring,
+            )  # fmt: skip
 
     def rows(self) -> Iterator[list[Row]]:
         """Hand out rows merged by time stamp; at equal stamps the lower pCPU comes first."""
@@ -81,6 +83,8 @@ class TraceDat(LinuxReader):
     def _finish(self) -> None:
         """Sum up what the pCPUs' pages held."""
         counts: Counter[str] = Counter()
+        if self.parts:
+            sum_up(self.ring, self.plans, self.parts[0].unknown)
         for plan in self.plans.values():
             if plan.count:
                 counts[plan.kind] += plan.count

@@ -6,11 +6,14 @@ were lost. Each event has a word of type (5 bits) and time since the one before 
 
 import struct
 from collections.abc import Callable, Iterator
+from importlib.machinery import EXTENSION_SUFFIXES
 from typing import Final
 
+from exitless.traces import ring as fast
 from exitless.traces.event_format import Plan
 from exitless.traces.kvm import Use
 from exitless.traces.kvm_rows import Event
+from exitless.traces.ring import NUMBERS, Ring
 
 SIZE: Final = 2**27 - 1
 MISSED: Final = 2**31
@@ -22,6 +25,10 @@ LONGEST: Final = 28
 PADDING: Final = 29
 EXTEND: Final = 30
 STAMP: Final = 31
+LATEST: Final = 2**61
+FARTHEST: Final = 2**61
+# Interpreted, the loop over plain numbers is slower than the one that unpacks a page at once.
+COMPILED: Final = str(fast.__file__).endswith(tuple(EXTENSION_SUFFIXES))
 
 
 class Page:
@@ -46,7 +53,7 @@ class PerCpu:
 
     def __init__(
         self, cpu: int, page: Page, plans: dict[int, Plan], pieces: Iterator[tuple[bytes, int]],
-        tell: Callable[[str], None], shift: Callable[[int], int] | None = None,
+        tell: Callable[[str], None], shift: Callable[[int], int] | None = None, ring: Ring | None = None,
     ) -> None:  # fmt: skip
         self.cpu = cpu
         self.page = page
@@ -60,6 +67,7 @@ class PerCpu:
         self._pieces = pieces
         self._tell = tell
         self._shift = shift
+        self._ring = ring if COMPILED and page.order == "<" else None
         self._lost = False
 
     def more(self) -> bool:
@@ -110,9 +118,19 @@ class PerCpu:
         if self.first < 0:
             self.first = stamp
         self._note_loss(data, end, at + self.page.size, commit, stamp)
-        words = struct.unpack_from(f"{self.page.order}{size // 4}I", data, begin)
-        if not self._events(data, begin, words, stamp):
+        if not self._decode(data, begin, size, stamp):
             self._bad(f"the page of pCPU {self.cpu} {where} holds an event that crosses its end or a time none reaches")
+
+    def _decode(self, data: bytes, begin: int, size: int, now: int) -> bool:
+        """Decode a page's events, by the compiled loop where its numbers suffice; False when one does not fit."""
+        ring = self._ring
+        if ring is None or now >= LATEST:
+            return self._events(data, begin, struct.unpack_from(f"{self.page.order}{size // 4}I", data, begin), now)
+        until = self.first + min(self.page.limit, FARTHEST)
+        whole = ring.page(data, begin, begin + size, now, until, self.last, self.cpu, self.rows)
+        self.last = ring.last
+        self.backwards += ring.backwards
+        return whole
 
     def _bad(self, sentence: str) -> None:
         """A page cannot be used: what it held is lost."""
@@ -196,3 +214,28 @@ class PerCpu:
             self.backwards += 1
             return now
         return stamp
+
+
+def ring_of(plans: dict[int, Plan]) -> Ring:
+    """Write plans down as the numbers that the compiled loop needs."""
+    ring = Ring()
+    for number, plan in plans.items():
+        if 0 <= number < NUMBERS:
+            ring.plan(number, plan.use, plan.least)
+            for field in plan.fields:
+                place = (field.offset, field.size, int(field.signed)) if field is not None else (0, 0, 0)
+                ring.field(number, *place)
+    return ring
+
+
+def sum_up(ring: Ring, plans: dict[int, Plan], unknown: dict[int, int]) -> None:
+    """Add what the compiled loop counted to the plans, and to ``unknown`` what has none."""
+    for number, count in enumerate(ring.counts):
+        if not count:
+            continue
+        plan = plans.get(number)
+        if plan is None:
+            unknown[number] = unknown.get(number, 0) + int(count)
+        else:
+            plan.count += int(count)
+            plan.short += int(ring.shorts[number])
