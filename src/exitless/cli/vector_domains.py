@@ -75,6 +75,7 @@ LINKS: Final = (
 )
 
 NUMBERS: Final[dict[str, Sequence[int]]] = {
+    "irq": (0, 1, 2, 16), "since_ps": TIMES, "now_ps": TIMES, "armed_ps": TIMES, "limit": (1, 2, 8, 10),
     "vector": BYTE, "rvi": CLASSES, "svi": CLASSES, "nv": BYTE, "wakeup_vector": (0xF1, 0xF2), "vtpr": CLASSES,
     "upcall_vector": (0, 15, 16, 0xF3, 255), "lapic_vector": (-1, 0, 16, 0x51, 255), "notification_vector": (0xF2,
         0, 0x1F2),
@@ -141,6 +142,8 @@ NUMBERS: Final[dict[str, Sequence[int]]] = {
 
 # Where the name alone does not say it: the function's or shape's name before it.
 OWNED: Final[dict[str, Sequence[int]]] = {
+    "EoiStack.depth": (0, 1, 2, 3), "EoiStack.irq": (0, 1, 2, 16), "EoiStack.vector": BYTE, "Rate.count": (0, 1, 7,
+        10, 11),
     "Avic.recognized": (0, 0x51, 0xF1), "find_descriptor.target": (0, 1, 2, 3), "find_descriptor.word": (0, 1, 3,
         0x41, 0x1001, 0x40000001), "is_interrupt.address": MESSAGES,
     "is_remappable.address": MESSAGES, "remapping_index.address": MESSAGES, "reserved_request_bits.address": MESSAGES,

@@ -90,6 +90,12 @@ KINDS: Final[list[Start]] = [
 FOUR: Final = [{"core": {"enabled": 1, "svr": 0x1FF, "tpr": 16 * (3 - n)}, "xapic_id": n} for n in range(4)]
 TO_ALL: Final[Start] = {"message": {"shorthand": 2, "delivery": 1}, "apics": FOUR, "out": [0, 0, 0, 0]}
 
+STACKS: Final[list[Start]] = [
+    {"stack!": {"depth": depth, "vector": {"0": 0x31, "1": top, "2": 0x61}, "irq": {"0": 1, "1": 2, "2": 16},
+                "ready": {str(i): ready for i in range(3)}}, "irq": irq, "vector": 0x71}
+    for depth in (0, 1, 2, 3) for ready in (0, 1) for top in (0x51, 0x31) for irq in (1, 16)
+]  # fmt: skip
+
 STARTS: Final[dict[str, list[Start]]] = {
     "kvm.avic.update_device": [{"host_id": -1}],
     "svm.access.read_treatment": [ABSENT], "svm.access.read": [ABSENT],
@@ -129,7 +135,10 @@ STARTS: Final[dict[str, list[Start]]] = {
         {"avic!": {"vmcb": {"x2avic": 1}}, "low": low, "high": high} for low in (0x41, 0x841) for high in (3,
             0xFFFFFFFF, 0x10001)
     ],
-    "vmx.access.page_read": controls(REGISTERS, DELIVERY, READS, op=UNWRITTEN, size=4),
+    "vmx.access.page_read": [
+        *controls(REGISTERS, DELIVERY, READS, op=UNWRITTEN, size=4),
+        *({"controls!": REGISTERS, "op": UNWRITTEN, "size": 4, "offset": row * 16} for row in range(64)),
+    ],
     "vmx.access.page_write": controls(REGISTERS, DELIVERY, READS, {**IPIV, "virtualize_apic_accesses": 1},
         op=UNWRITTEN, size=4),
     "vmx.access.write_emulation": [
@@ -224,8 +233,9 @@ STARTS: Final[dict[str, list[Start]]] = {
         {"apic": LINT0, "entry": 4, "value": 0x8041}, {"apic": LINT0, "entry": 4, "value": 0xA041},
         {"apic": {"x2apic": 1, "core": {"choices": {"apic_lvt_status_faults": 1}}}, "value": 0x1041},
     ],
-    "x86.lvt.local_event": [{"apic": {**LINT0, "lvt": {"4": low}}, "entry": 4} for low in (0x8041, 0xC041, 0x800F,
-        0x41, 0x441)],
+    "x86.lvt.local_event": [
+        {"apic": {**LINT0, "lvt": {"4": low}}, "entry": 4} for low in (0x8041, 0xC041, 0x800F, 0x41, 0x441)
+    ] + [{"apic": {**LINT0, "lvt": {"3": 0x41}}, "entry": 3}],
     "x86.lvt.end_level": [{"apic": {**LINT0, "lvt": {"4": low}, "pins": {"0": pin}}, "vector": 0x41} for pin in (0,
         1) for low in (0xC041, 0x4041)],
     "x86.modes.write_base": [
@@ -284,8 +294,33 @@ STARTS: Final[dict[str, list[Start]]] = {
     "xen.ports.lowest_free": [{"ch": BUSY_PORTS}, {}], "xen.operations.find_port": [{"ch": BUSY_PORTS, "most": 100},
         {}],
     "xen.ports.can_send": KINDS,
+    **{f"xen.eoi_stack.{name}": STACKS for name in (
+        "push", "mark_ready", "pop_ready", "end_internal", "is_increasing", "is_in_service", "held_class")},
+    "svm.vmcb.check_vmrun": [
+        {"vmcb!": {"x2avic": x2avic, "physical_bits": 36, name: 1 << 35}} for x2avic in (0, 1)
+        for name in ("backing_page", "physical_table", "logical_table")
+    ] + [{"vmcb!": {"max_index": 512}}],
+    "vmx.eoi.eoi_virtualization": [{"vapic": {"svi": 0x51, "eoi_exit": {"2": bits}}} for bits in (1 << 17, 0)],
+    "x86.registers.write_eoi": [
+        {"apic": {"core!": {"svr": svr, "isr": {"2": 1 << 17}, "tmr": {"2": tmr}}}} for svr in (0x1FF, 0x11FF)
+        for tmr in (0, 1 << 17)
+    ],
+    "x86.timer.write_initial": [{"apic": DEADLINE}, {"apic": PERIODIC}],
+    "x86.timer.write_divide": [
+        {"apic": {**PERIODIC, "core": {"choices": {"timer_divide_change_restarts": again}}}, "bus": 10}
+            for again in (0, 1)
+    ],
+    "xen.eoi_stack.exceeds_rate": [{"rate!": {"since_ps": 1, "count": count}, "now_ps": 2, "limit": limit}
+                                   for count in (0, 9, 10, 11) for limit in (0, 10)],
+    "xen.pirq.forced_eoi": [{"bound!": {"ack": ack, "in_flight": 1, "marked": {"0": 1}}} for ack in (0, 1, 2)],
+    "xen.pirq.guest_eoi": [
+        {"bound!": {"ack": ack, "in_flight": 1, "marked": {"0": 1}}, "guest": 0} for ack in (0, 1, 2)
+    ],
+    "xen.fifo.take_saved": [{"array!": {"pages": 1, "saved": {"2": 1}}, "port": port} for port in (2, 3)],
     "xen.two_level.raise_port": [
-        {"shared": {"pending": {"0": pending}, "mask": {"0": mask}}} for pending in (0, 0xFFFFFFFF) for mask in (0,
+        {"shared!": {"pending": {"0": pending}, "mask": {"0": mask}}, "info!": {"selector": {"0": chosen}}}
+        for chosen in (0, 1)
+        for pending in (0, 0xFFFFFFFF) for mask in (0,
             0xFFFFFFFF)
     ],
     "xen.two_level.hypercall_unmask": [
