@@ -13,7 +13,7 @@ HOT := $(wildcard tests/bits tests/vocab tests/arch tests/mech tests/record test
 SOURCES := $(shell find src bench -type f ! -name '*.py[co]' ! -path '*.egg-info/*' | LC_ALL=C sort)
 SAVED := $(shell cat $(VENV)/.sources 2>/dev/null)
 
-.PHONY: help demo test bench lint pages pictures mutants clean
+.PHONY: help demo test bench lint pages validation pictures shots mutants clean
 .DELETE_ON_ERROR:
 
 help:
@@ -22,7 +22,9 @@ help:
 	@echo "make bench   measure the engine against C and SimPy"
 	@echo "make lint    ruff and mypy"
 	@echo "make pages   write docs/vocabulary.md and docs/coverage.md from the source"
+	@echo "make validation  write docs/validation.md: netperf's published counts, and replays, beside ours"
 	@echo "make pictures  draw docs/pictures anew"
+	@echo "make shots   photograph the workbench into docs/shots (needs chromium and chromedriver)"
 	@echo "make mutants  change the rules of arch one place at a time, and count how often a test notices"
 	@echo "make clean   remove what the build and the tools made"
 
@@ -50,12 +52,19 @@ lint: $(VENV)/.linters
 pages: $(VENV)/.installed
 	PYTHONPATH=src $(BIN)/python -m tools.pages
 
+validation: $(VENV)/.form-$(FORM)
+	$(BIN)/python -m tools.validation
+
 # One interrupt whose handler another device's interrupt cuts in two, and below it one that meets the same on a port.
 PICTURE := show mail --length "60 ms" --mechanism vtd-posted --mechanism pvhvm --source nic --nth 596
 pictures: $(VENV)/.installed
 	@mkdir -p docs/pictures
 	$(BIN)/exitless $(PICTURE) --svg docs/pictures/mail-vtd-posted.svg
 	$(BIN)/exitless $(PICTURE) --svg docs/pictures/mail-vtd-posted-dark.svg --theme dark
+
+# Compiled: the redraw time in the pictures is that of the installed form.
+shots: $(VENV)/.installed
+	$(BIN)/python -m tools.shots
 
 # An environment of its own without Exitless in it: a compiled package would hide the sources that are changed.
 MUTANTS := .venv-mutants

@@ -31,6 +31,7 @@ COMPILED = (
     "record/sinks.py",
     "study/meeting.py",
     "study/tally.py",
+    "study/watch.py",
     "study/trace_totals.py",
     "sim",
     "check",

@@ -6,16 +6,24 @@ from exitless.arch.laws import (
     LAW_NAMES,
     Law,
     blocked_is_woken,
+    pending_is_linked,
+    pending_is_selected,
     posted_is_outstanding,
+    ready_is_marked,
     running_is_notified,
     rvi_covers,
+    selected_is_marked,
     sleeper_has_no_request,
+    stack_is_in_service,
     svi_is_highest,
 )
 from exitless.arch.vmx.evaluate import deliver_virtual_interrupt
 from exitless.arch.vmx.posted import PostedDescriptor, set_pir
 from exitless.arch.vmx.virtual_apic import Reg, VirtualApic
-from exitless.bits.words import ON_PAGE, set_bit
+from exitless.arch.xen.eoi_stack import EoiStack, push
+from exitless.arch.xen.fifo import LINKED, MASKED, PENDING, ControlBlock, EventArray, set_flag, set_ready
+from exitless.arch.xen.two_level import SharedInfo, VcpuInfo, guest_mask, set_pending, set_selector
+from exitless.bits.words import ON_PAGE, PACKED, set_bit, zeros
 
 LEGAL = range(16, 256)
 
@@ -87,3 +95,52 @@ def test_a_sleeper_has_no_request_above_what_is_in_service() -> None:
     """Classes count; a request of the class in service waits rightly, and one of class 0 wakes nobody."""
     for requested, svi in product(range(256), range(0, 256, 3)):
         assert sleeper_has_no_request(vapic(requested=requested, svi=svi)) == (requested // 16 <= svi // 16)
+
+
+def test_a_pending_port_is_selected_unless_it_is_masked_or_seen_to() -> None:
+    """I5, for ports of the first and of another selector bit."""
+    for port, selected, masked, seen_to in product((5, 700), (0, 1), (0, 1), (False, True)):
+        shared, info = SharedInfo(), VcpuInfo()
+        assert pending_is_selected(shared, info, port, seen_to), "it is not even pending"
+        set_pending(shared, port)
+        if masked:
+            guest_mask(shared, port)
+        if selected:
+            set_selector(info, port)
+        assert pending_is_selected(shared, info, port, seen_to) == bool(selected or masked or seen_to)
+
+
+def test_a_selector_bit_and_a_ready_queue_come_with_upcall_pending() -> None:
+    """I6, for both ABIs."""
+    for upcall, seen_to in product((0, 1), (False, True)):
+        info, block = VcpuInfo(), ControlBlock()
+        info.upcall_pending = upcall
+        assert selected_is_marked(info, seen_to) and ready_is_marked(block, info, seen_to)
+        set_selector(info, 3000)
+        set_ready(block, 0)
+        assert selected_is_marked(info, seen_to) == ready_is_marked(block, info, seen_to) == bool(upcall or seen_to)
+
+
+def test_a_pending_word_is_linked_unless_it_is_masked_or_seen_to() -> None:
+    for linked, masked, seen_to in product((0, 1), (0, 1), (False, True)):
+        array = EventArray(4)
+        array.pages = 1
+        assert pending_is_linked(array, 1, seen_to)
+        set_flag(array, 1, PENDING)
+        if linked:
+            set_flag(array, 1, LINKED)
+        if masked:
+            set_flag(array, 1, MASKED)
+        assert pending_is_linked(array, 1, seen_to) == bool(linked or masked or seen_to)
+
+
+def test_the_pending_eoi_stack_increases_and_is_in_service() -> None:
+    """I8."""
+    stack, isr = EoiStack(), zeros(8)
+    for vector in (0x31, 0x58):
+        push(stack, vector, vector)
+        assert not stack_is_in_service(stack, isr)
+        set_bit(isr, 0, PACKED, vector)
+        assert stack_is_in_service(stack, isr)
+    stack.vector[0] = 0x58
+    assert not stack_is_in_service(stack, isr)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from exitless.check.catalog import entries
 from exitless.cli.main import main
 
 
@@ -38,7 +39,7 @@ def test_json_has_the_fields_that_others_read(tmp_path: Path) -> None:
     target = tmp_path / "check.json"
     assert main(["check", "--all", "--json", str(target)]) == 0
     worlds = json.loads(target.read_text())["worlds"]
-    assert [w["world"] for w in worlds] == ["post-order", "consume-order", "post-while-blocking"]
+    assert [w["world"] for w in worlds] == [entry.name for entry in entries()]
     for w in worlds:
         assert (w["mutation"], w["verdict"], w["steps"]) == (None, "holds", 0)
         assert w["states"] > 0 and w["edges"] > 0 and isinstance(w["property"], str)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from exitless.check.acts import ACTS
 from exitless.check.catalog import entries, make
 from exitless.check.explore import explore
 from exitless.check.path import STEP_PS, Path, counterexample, counterexample_record
@@ -58,5 +59,6 @@ def test_what_changed_is_what_differs(name: str, mutation: str) -> None:
 
 
 def test_every_step_has_a_sentence_and_a_citation_that_exists() -> None:
-    assert STEPS and all(says and key in cites() for says, key in STEPS.values())
+    assert STEPS and ACTS and not set(STEPS) & set(ACTS)
+    assert all(says and key in cites() for says, key in [*STEPS.values(), *ACTS.values()])
     assert all(entry.cites in cites() for entry in entries())

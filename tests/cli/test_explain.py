@@ -15,6 +15,7 @@ MECHANISMS = [row.name for row in CATALOG]
 EXITS = {
     "emulated": 2, "apic-registers": 2, "pvhvm": 3, "apicv": 1, "posted": 1, "vtd-posted": 0, "direct": 0,
     "direct-negotiated": 0, "direct-shuffled": 0,
+    "pvhvm-apicv": 3, "upcall-emulated": 3, "upcall-apicv": 2, "upcall-posted": 2,
 }  # fmt: skip
 
 

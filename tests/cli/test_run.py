@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from exitless.cli.main import main
-from exitless.mech.catalog import CATALOG
 from exitless.record.store import read
 from exitless.scenario import load, simulate
 from exitless.vocab.exits import VMX_NAMES
 
-MECHANISMS = [row.name for row in CATALOG]
+MECHANISMS = load("mail")[0].run.mechanisms
 LENGTH = "5 ms"
 LENGTH_PS = 5_000_000_000
 LATENCY = ("mean", "p50", "p90", "p99", "p999", "max")

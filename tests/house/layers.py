@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     ),
     "errors": frozenset(),
     "version": frozenset({"bits"}),
-    "__init__": frozenset({"version"}),
+    "__init__": frozenset({"version", "scenario", "view"}),
     "__main__": frozenset({"cli"}),
 }
 

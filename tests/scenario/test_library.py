@@ -52,16 +52,21 @@ def test_every_scenario_meets_its_expectations(name: str) -> None:
         assert all(source.delivered > 0 for source in summary.sources.values()), mechanism
 
 
-def test_mail_is_the_first_and_compares_all_nine() -> None:
+def test_mail_is_the_first_and_compares_nine_that_need_no_newer_guest() -> None:
+    """Those for guests with an upcall vector, or with APICv below PIRQs, have scenarios of their own."""
     assert library_names()[0] == "mail"
-    assert sorted(load("mail")[0].run.mechanisms) == sorted(MECHANISMS)
+    mail = load("mail")[0].run.mechanisms
+    assert len(mail) == 9 and set(mail) < set(MECHANISMS)
+    elsewhere = {m for name in library_names()[1:] for m in load(name)[0].run.mechanisms}
+    assert set(MECHANISMS) - set(mail) <= elsewhere
 
 
 @pytest.mark.parametrize("name", library_names())
 def test_every_scenario_names_its_mechanisms_and_owners(name: str) -> None:
     """All expectations are of mechanisms that it runs."""
     scenario, _ = load(name)
-    for bounds in (scenario.expect.exits_per_interrupt, scenario.expect.exits_when_running):
+    expect = scenario.expect
+    for bounds in (expect.exits_per_interrupt, expect.exits_when_running, *expect.measures.values()):
         assert set(bounds) <= set(scenario.run.mechanisms)
     check_mechanisms(scenario.run.mechanisms, name)
 

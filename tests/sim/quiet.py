@@ -37,7 +37,7 @@ class Quiet:
     """A priced machine and its record."""
 
     def __init__(self, mechanism: str, *settings: str, name: str = "mail") -> None:
-        scenario, where = load(name, [*QUIET, *PRICED, *settings])
+        scenario, where = load(name, [*(QUIET if name == "mail" else []), *PRICED, *settings])
         self.sinks: list[Sink] = []
         self.built: Built = prepare(scenario, where, mechanism, 1, 100 * MS, self.sinks)
         self.machine = self.built.machine

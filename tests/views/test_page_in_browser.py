@@ -1,6 +1,5 @@
 """The page in a real browser: it draws, answers keys and clicks, keeps the selection, and logs no error."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,74 +8,7 @@ import pytest
 
 from exitless.view.page import page
 from tests.views import sample
-
-BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), "")
-DRIVER = shutil.which("chromedriver") or ""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """One headless browser for all tests here, on no network."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install -e .[test]")
-    if not BROWSER or not DRIVER:
-        pytest.skip("There is no chromium with chromedriver here; install both and the page is tried in them.")
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-background-networking"):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
-    yield driver
-    driver.quit()
-
-
-class Page:
-    """The page, as somebody at the keyboard has it."""
-
-    def __init__(self, driver: Any, path: Path) -> None:
-        self.driver = driver
-        self.path = path
-
-    def open(self, hash_: str = "", size: tuple[int, int] = (1400, 900)) -> "Page":
-        """Load the page anew at a size."""
-        self.driver.set_window_size(*size)
-        self.driver.get("about:blank")
-        self.driver.get(f"{self.path.as_uri()}#{hash_}")
-        return self.settle()
-
-    def settle(self) -> "Page":
-        """Wait until an animation has ended and two frames are drawn."""
-        self.driver.execute_async_script(
-            "const done = arguments[0];"
-            "const look = () => (goal || pending ? requestAnimationFrame(look) : requestAnimationFrame(() => done()));"
-            "requestAnimationFrame(look);"
-        )
-        return self
-
-    def press(self, *keys: str) -> "Page":
-        """Press keys, one after another."""
-        from selenium.webdriver.common.action_chains import ActionChains
-
-        for key in keys:
-            ActionChains(self.driver).send_keys(key).perform()
-            self.settle()
-        return self
-
-    def ask(self, script: str) -> Any:
-        """Evaluate an expression of the page."""
-        return self.driver.execute_script(f"return {script}")
-
-    def text(self, selector: str) -> str:
-        """Return what an element shows."""
-        return str(self.driver.find_element("css selector", selector).text)
-
-    def boxes(self) -> Any:
-        """Return where the page's regions stand."""
-        regions = ".bar, #tabs button, .facts, #mini, #ruler, #lanes, #plot, #legend, #journey, #panel, #status"
-        return self.ask(
-            f"[...document.querySelectorAll('{regions}')].map((e) => {{ const b = e.getBoundingClientRect();"
-            " return [b.x, b.y, b.width, b.height]; })"
-        )
+from tests.views.chromium import Page
 
 
 @pytest.fixture

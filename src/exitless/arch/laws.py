@@ -2,11 +2,15 @@
 
 from typing import Final
 
+from librt.vecs import vec
 from mypy_extensions import i64
 
 from exitless.arch.vmx.posted import PostedDescriptor, has_posted
 from exitless.arch.vmx.virtual_apic import Reg, VirtualApic
-from exitless.bits.words import ON_PAGE, highest_bit
+from exitless.arch.xen.eoi_stack import EoiStack, is_in_service, is_increasing
+from exitless.arch.xen.fifo import LINKED, MASKED, PENDING, ControlBlock, EventArray, is_set
+from exitless.arch.xen.two_level import SharedInfo, VcpuInfo, is_active
+from exitless.bits.words import ON_PAGE, PACKED, has_bit, highest_bit
 
 
 class Law:
@@ -21,17 +25,28 @@ class Law:
     PENDING_IS_NOT_BLOCKED: Final = 6
     BALANCE: Final = 7
     SLEEPER_HAS_NO_REQUEST: Final = 8
+    PENDING_IS_SELECTED: Final = 9
+    SELECTED_IS_MARKED: Final = 10
+    PENDING_IS_LINKED: Final = 11
+    READY_IS_MARKED: Final = 12
+    STACK_IS_IN_SERVICE: Final = 13
 
 
 LAW_NAMES: Final = {
     1: "SVI is the highest vector in VISR",
-    2: "at VM entry RVI is of the class of the highest vector in VIRR or above, or the window is armed",
+    2: "at VM entry RVI is of the class of the highest vector in VIRR or above, or the window is armed, or a kick that "
+    "came after the last look is on its way",
     3: "with SN clear, a descriptor that holds a vector has ON set",
     4: "a running vCPU has SN clear and NDST naming its pCPU",
     5: "a blocked vCPU with VT-d posting has NV = wakeup vector and is on a pCPU's list",
     6: "a vCPU whose upcall is pending and deliverable is not blocked",
     8: "a vCPU that sleeps with IF=1 has no deliverable request in VIRR",
     7: "asserted = delivered + coalesced + pending for every source",
+    9: "an unmasked pending port has its selector bit, or somebody under way will see to it",
+    10: "with a selector bit upcall_pending is set, or somebody under way sets or reads it",
+    11: "an unmasked pending port is linked, or somebody under way will see to it",
+    12: "with a ready queue upcall_pending is set, or somebody under way sets or reads it",
+    13: "the pending-EOI stack increases, and its vectors are in service",
 }
 
 
@@ -71,3 +86,41 @@ def sleeper_has_no_request(vapic: VirtualApic) -> bool:
     Cites: SDM apicv.evaluation
     """
     return highest_bit(vapic.page, Reg.VIRR, ON_PAGE) >> 4 <= vapic.svi >> 4
+
+
+def pending_is_selected(shared: SharedInfo, info: VcpuInfo, port: i64, seen_to: bool) -> bool:
+    """Nobody needs to come across a pending port by chance: its selector bit is set, unless a raise, an unmasking or
+    the guest's loop is under way (``seen_to``), which is the caller's to know.
+
+    Cites: Xen event_2l.c evtchn_2l_set_pending
+    """
+    return seen_to or not is_active(shared, port) or has_bit(info.selector, 0, PACKED, port >> 6)
+
+
+def selected_is_marked(info: VcpuInfo, seen_to: bool) -> bool:
+    """A selector bit comes with upcall_pending, unless somebody is about to set it or the guest is in its loop.
+
+    Cites: Xen domain.c vcpu_mark_events_pending
+    """
+    return seen_to or info.upcall_pending != 0 or (info.selector[0] == 0 and info.selector[1] == 0)
+
+
+def pending_is_linked(array: EventArray, port: i64, seen_to: bool) -> bool:
+    """A pending port is linked or masked, or its page is not there; else somebody is under way (``seen_to``).
+
+    Cites: Xen event_fifo.c raise
+    """
+    return seen_to or not is_set(array, port, PENDING) or is_set(array, port, MASKED) or is_set(array, port, LINKED)
+
+
+def ready_is_marked(block: ControlBlock, info: VcpuInfo, seen_to: bool) -> bool:
+    """A ready queue comes with upcall_pending, unless somebody is about to set it or the guest is in its loop.
+
+    Cites: Xen event_fifo.c raise
+    """
+    return seen_to or info.upcall_pending != 0 or block.ready == 0
+
+
+def stack_is_in_service(stack: EoiStack, isr: vec[i64]) -> bool:
+    """The pending-EOI stack increases strictly, and each of its vectors is in service. Cites: Xen irq.c pending_eoi"""
+    return is_increasing(stack) and is_in_service(stack, isr)

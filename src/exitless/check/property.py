@@ -22,6 +22,15 @@ class Law:
     ENDLESS: Final = 8
     LEFT_BEHIND: Final = 9
     DELAYED: Final = 10
+    EVENT_LOST: Final = 11
+    EVENT_UNSEEN: Final = 12
+    UPCALL_UNSAID: Final = 13
+    EVENT_VANISHED: Final = 14
+    LINK_REFUSED: Final = 15
+    STACK_DIFFERS: Final = 16
+    INTERRUPT_LOST: Final = 17
+    FORCED_EARLY: Final = 18
+    NEVER_ENDED: Final = 19
 
 
 class Sometimes:
@@ -36,49 +45,84 @@ class Sometimes:
     SLEPT: Final = 64
     DELIVERED: Final = 128
     MERGED: Final = 256
+    UPCALL: Final = 512
+    FOUND_PENDING: Final = 1024
+    FOUND_MASKED: Final = 2048
+    LINK_AGAIN: Final = 4096
+    LINK_EMPTY: Final = 8192
+    APPENDED: Final = 16384
+    FORCED: Final = 32768
+    TOO_LATE: Final = 65536
+    WINDOW: Final = 131072
+    REINJECTED: Final = 262144
+    SUPPRESSED: Final = 524288
+    RESCANNED: Final = 1048576
+    LEFT_FOR_LATER: Final = 2097152
+
+
+EVENTUALLY: Final = [
+    Law.LOST, Law.DELAYED, Law.ENDLESS, Law.LEFT_BEHIND, Law.EVENT_LOST, Law.INTERRUPT_LOST, Law.NEVER_ENDED,
+]  # fmt: skip
+
+LAW_NAMES: Final[dict[int, str]] = {
+    Law.NONE: "",
+    Law.SUPPRESSED_WHILE_RUNNING: "a vCPU in its guest has SN = 0 and NDST naming its pCPU",
+    Law.WRONG_VECTOR_IN_GUEST: "a vCPU in its guest has NV = notification vector",
+    Law.UNREACHABLE_SLEEPER: "a sleeping vCPU has NV = wake-up vector and is on its pCPU's list",
+    Law.DELIVERED_TWICE: "no request is delivered twice",
+    Law.REQUEST_VANISHED: "a request that is not delivered yet is in PIR or VIRR",
+    Law.STATUS_LAGS: "in the guest RVI covers VIRR, and SVI is the highest vector in VISR",
+    Law.LOST: "no wake-up is lost: a vCPU does not sleep on a request when nothing under way will wake it",
+    Law.ENDLESS: "every run ends",
+    Law.LEFT_BEHIND: "no post is left behind: when nothing more is under way, PIR is empty",
+    Law.DELAYED: "no request waits for the next exit: a guest is told of it when nothing else happens",
+    Law.EVENT_LOST: "no event is lost: when nothing more is under way, no unmasked port is pending",
+    Law.EVENT_UNSEEN: "an unmasked pending port is selected or linked, or somebody under way will see to it",
+    Law.UPCALL_UNSAID: "with a selector bit or a ready queue upcall_pending is set, or somebody will see to it",
+    Law.EVENT_VANISHED: "an event that is not handled yet is pending",
+    Law.LINK_REFUSED: "Xen's five tries to write a link are enough",
+    Law.STACK_DIFFERS: "the pending-EOI stack of a pCPU holds the vectors in service there, in order",
+    Law.INTERRUPT_LOST: "every physical interrupt reaches the guest, by itself or merged with another",
+    Law.FORCED_EARLY: "an EOI is forced only for an interrupt whose own millisecond is over",
+    Law.NEVER_ENDED: "every interrupt in service is ended, by its guest or by force",
+}
+
+SOMETIMES_NAMES: Final[dict[int, str]] = {
+    Sometimes.WOKEN_BY_VECTOR: "the wake-up vector wakes a sleeping vCPU",
+    Sometimes.PROCESSED_IN_GUEST: "the notification is processed without an exit",
+    Sometimes.STAYED_AWAKE: "the last question before sleeping finds a request",
+    Sometimes.TAKEN_BY_OTHER: "a late notification is taken by another vCPU",
+    Sometimes.WOKEN_BY_SENDER: "a software sender wakes a sleeping vCPU",
+    Sometimes.LOOKED_AGAIN: "a softirq sends the entry back to look at PIR again",
+    Sometimes.SLEPT: "the vCPU sleeps",
+    Sometimes.DELIVERED: "a request is delivered",
+    Sometimes.MERGED: "two requests of one vector become one",
+    Sometimes.UPCALL: "the guest takes an upcall",
+    Sometimes.FOUND_PENDING: "an unmasking finds its port pending",
+    Sometimes.FOUND_MASKED: "a raise finds its port masked",
+    Sometimes.LINK_AGAIN: "a link takes a second try",
+    Sometimes.LINK_EMPTY: "a link finds that the guest has taken the tail meanwhile",
+    Sometimes.APPENDED: "an event is linked behind another",
+    Sometimes.FORCED: "the timer ends an interrupt that the guest has not ended",
+    Sometimes.TOO_LATE: "a guest's EOI comes after the timer's",
+    Sometimes.WINDOW: "an interrupt window opens",
+    Sometimes.REINJECTED: "an entry injects again what an exit had cut short",
+    Sometimes.SUPPRESSED: "SN holds a notification back",
+    Sometimes.RESCANNED: "switching in finds PIR filled and sets ON",
+    Sometimes.LEFT_FOR_LATER: "an entry of the stack is left, because a newer interrupt is in flight",
+}
 
 
 def law_kind(law: i64) -> str:
     """Return when a law is asked: ``always`` in every state, ``eventually`` at the end of every run."""
-    if law == Law.LOST or law == Law.DELAYED or law == Law.ENDLESS or law == Law.LEFT_BEHIND:
-        return "eventually"
-    return "always"
+    return "eventually" if int(law) in EVENTUALLY else "always"
 
 
 def law_name(law: i64) -> str:
     """Return the sentence that holds while the law is kept."""
-    names: list[str] = [
-        "",
-        "a vCPU in its guest has SN = 0 and NDST naming its pCPU",
-        "a vCPU in its guest has NV = notification vector",
-        "a sleeping vCPU has NV = wake-up vector and is on its pCPU's list",
-        "no request is delivered twice",
-        "a request that is not delivered yet is in PIR or VIRR",
-        "in the guest RVI covers VIRR, and SVI is the highest vector in VISR",
-        "no wake-up is lost: a vCPU does not sleep on a request when nothing under way will wake it",
-        "every run ends",
-        "no post is left behind: when nothing more is under way, PIR is empty",
-        "no request waits for the next exit: a guest is told of it when nothing else happens",
-    ]
-    return names[law]
+    return LAW_NAMES[int(law)]
 
 
 def sometimes_name(bit: i64) -> str:
     """Return what must happen in some run."""
-    if bit == Sometimes.WOKEN_BY_VECTOR:
-        return "the wake-up vector wakes a sleeping vCPU"
-    if bit == Sometimes.PROCESSED_IN_GUEST:
-        return "the notification is processed without an exit"
-    if bit == Sometimes.STAYED_AWAKE:
-        return "the last question before sleeping finds a request"
-    if bit == Sometimes.TAKEN_BY_OTHER:
-        return "a late notification is taken by another vCPU"
-    if bit == Sometimes.WOKEN_BY_SENDER:
-        return "a software sender wakes a sleeping vCPU"
-    if bit == Sometimes.LOOKED_AGAIN:
-        return "a softirq sends the entry back to look at PIR again"
-    if bit == Sometimes.SLEPT:
-        return "the vCPU sleeps"
-    if bit == Sometimes.DELIVERED:
-        return "a request is delivered"
-    return "two requests of one vector become one"
+    return SOMETIMES_NAMES[int(bit)]

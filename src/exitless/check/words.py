@@ -4,6 +4,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from exitless.check.acts import ACTS
 from exitless.check.world import Rule
 from exitless.mech.procedures.procedure import Verb
 
@@ -24,6 +25,7 @@ STEPS: Final[dict[int, tuple[str, str]]] = {
     Verb.SUPPRESS: ("sets SN", "Xen vmx.c vmx_pi_switch_from"),
     Verb.SWITCH_IN: ("switches to the vCPU: NDST := this pCPU", "Xen vmx.c vmx_pi_switch_to"),
     Verb.CLEAR_SN: ("clears SN", "Xen vmx.c vmx_pi_switch_to"),
+    Verb.RUN_HERE: ("switches to the vCPU and leaves NDST as it is", "Xen vmx.c vmx_pi_switch_to"),
     Verb.WRITE_RVI: ("writes RVI from VIRR", "Xen intr.c vmx_intr_assist"),
     Verb.CLOSE: ("switches interrupts off and looks for a softirq", "Xen entry.S vmx_asm_do_vmentry"),
     Verb.NV_NOTIFY: ("writes NV := notification vector", "Xen vmx.c vmx_pi_do_resume"),
@@ -71,15 +73,21 @@ STEPS: Final[dict[int, tuple[str, str]]] = {
     Rule.WAKEUP: ("arrives; its handler looks for a vCPU with ON = 1", "Xen vmx.c pi_wakeup_interrupt"),
     Rule.WAKEUP_IN_GUEST: ("arrives in the guest, which exits; its handler looks", "Xen vmx.c pi_wakeup_interrupt"),
     Rule.KICK_IN_GUEST: ("arrives in the guest, which exits", "Xen vmx.c vmx_deliver_posted_intr"),
+    Rule.SWITCH_AWAY: ("switches to another vCPU", "Xen vmx.c vmx_pi_switch_from"),
     Rule.KICK_ELSEWHERE: ("arrives outside this guest", "Xen vmx.c vmx_deliver_posted_intr"),
 }
 
 
+def _step(rule: i64) -> tuple[str, str]:
+    number: int = int(rule)
+    return ACTS[number] if number in ACTS else STEPS[number]
+
+
 def sentence(rule: i64) -> str:
     """Return what a step does, in one clause."""
-    return STEPS[int(rule)][0]
+    return _step(rule)[0]
 
 
 def citation(rule: i64) -> str:
     """Return the key of src/exitless/study/cites.toml under which a step is to be found."""
-    return STEPS[int(rule)][1]
+    return _step(rule)[1]

@@ -236,23 +236,27 @@ def show(rows: list[dict[str, Any]], compared: int, others: list[str], notes: li
         out.print(f"{same} and in {' and '.join(others)}.")
     for note in notes:
         out.print(note)
-    table = Table(box=box.SIMPLE_HEAD, title="ns per interrupt; ratios: median (least to greatest)")
-    for name in ("reference workload", "engine", "C", "SimPy", "engine / C", "SimPy / engine", "million events/s"):
-        table.add_column(name, justify="left" if name.startswith("ref") else "right")
+    out.print()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in ("reference workload,\nns per interrupt", "engine", "C", "SimPy", "engine / C", "SimPy / engine",
+                 "million\nevents/s"):  # fmt: skip
+        table.add_column(name, justify="left" if name.startswith("ref") else "right", no_wrap=True)
     for row in rows[:2]:
         table.add_row(
             "every event recorded" if row["name"].endswith("recorded") else "without recording",
             *(f"{row[k]:,.0f}" if row[k] is not None else "–" for k in ("engine_ns", "c_ns", "simpy_ns")),
             *(
-                f"{s[1]:.3g} ({s[0]:.3g} to {s[2]:.3g})" if s else "–"
+                f"{s[1]:.3g} ({s[0]:.3g}–{s[2]:.3g})" if s else "–"
                 for s in (row["ratio_c_spread"], row["ratio_simpy_spread"])
             ),
             f"{row['events_per_s'] / 1e6:.3g}",
         )
     out.print(table)
-    table = Table(box=box.SIMPLE_HEAD, title="rates, one process")
-    for name in ("what", "ns", "unit", "a second", "simulated s per s"):
-        table.add_column(name, justify="left" if name in ("what", "unit") else "right")
+    out.print("ratios: the median of the rounds (least–greatest)", style="dim")
+    out.print()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in ("rates, one process", "ns", "unit", "a second", "simulated s\nper s"):
+        table.add_column(name, justify="left" if name in ("rates, one process", "unit") else "right", no_wrap=True)
     for row in rows[2:]:
         simulated = f"{row['simulated_s_per_s']:.3g}" if "simulated_s_per_s" in row else ""
         table.add_row(row["name"], f"{row['engine_ns']:,.4g}", row["unit"], f"{row['per_s']:,.0f}", simulated)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from exitless.bits.words import ON_PAGE, PACKED, bits_of
 from exitless.cli.output import console, ns, progress, write_json
+from exitless.cli.run import primary_source
 from exitless.cli.sentences import RULES, rule_of, say
 from exitless.errors import ScenarioError
 from exitless.mech.catalog import find
@@ -35,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
     )
     p.add_argument("scenario", nargs="?", default="mail", help="a name from the library (default mail) or a .toml file")
     p.add_argument("--mechanism", required=True, metavar="NAME", help="which mechanism")
-    p.add_argument("--source", metavar="NAME", help="whose interrupt (default: the first NIC queue)")
+    p.add_argument("--source", metavar="NAME", help="whose interrupt (default: the first NIC queue, disk or IPI)")
     p.add_argument(
         "--nth", type=int, metavar="N", help="which one (default: the first after 1 ms that finds its vCPU running)"
     )
@@ -280,13 +281,10 @@ def kinds_of(costs: list[tuple[str, int, str]]) -> str:
 
 
 def pick_source(built: Built, name: str | None) -> int:
-    """Find a source by name, or the first NIC queue. Errors: ScenarioError."""
+    """Find a source by name, or the one that `exitless run` counts for. Errors: ScenarioError."""
     names = built.header.sources
     if name is None:
-        for n, queue in enumerate(built.machine.queue_of_source):
-            if queue >= 0:
-                return n
-        return 0
+        return max(0, primary_source(built))
     if name not in names:
         raise ScenarioError(f'--source: no source "{name}"{near(name, names)}')
     return names.index(name)

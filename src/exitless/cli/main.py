@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "explain": "walk one interrupt step by step: rule, bits, time, citation",
     "list": "list mechanisms, scenarios, costs, worlds, kinds or rules",
     "show": "draw a timeline in the terminal, as one HTML page, or as a Perfetto file",
+    "view": "open the workbench in a browser: live what-if, comparison, tour",
     "read": "report on real traces",
     "replay": "simulate the host below a recording, and compare",
     "check": "explore a delivery protocol in every order",

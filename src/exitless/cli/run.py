@@ -5,8 +5,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from exitless.arch.xen.callback import Callback
 from exitless.cli.answers import Answer, answers, print_answers
+from exitless.cli.measures import broken_measures, json_row
+from exitless.cli.more_tables import print_more
 from exitless.cli.output import console, progress, write_json
+from exitless.cli.published import print_if_published, published_of
 from exitless.cli.simulating import add_scenario_options, asked
 from exitless.cli.tables import print_results
 from exitless.errors import LawBroken, ScenarioError
@@ -15,9 +19,10 @@ from exitless.record.sinks import Sink
 from exitless.record.store import write as store
 from exitless.scenario import Built, Scenario, load, prepare
 from exitless.scenario.schema import Bound
+from exitless.sim.state import Role
 from exitless.study.meeting import Meeting
 from exitless.study.summary import Summary, summarize
-from exitless.study.tally import Tally
+from exitless.study.tally import WHEREVER, Tally
 from exitless.version import VERSION, compiled
 
 SLICES = 200
@@ -44,10 +49,18 @@ class Result:
 
 
 def primary_source(built: Built) -> int:
-    """Return the source for which exits per interrupt are given: the first NIC queue, else the first source."""
+    """Return the source for which exits per interrupt are given: the first NIC queue, load, or paravirtual
+    disk, else the first that gets interprocessor interrupts, else the first.
+    """
     for n, queue in enumerate(built.machine.queue_of_source):
         if queue >= 0:
             return n
+    if built.machine.loads:
+        return int(built.machine.loads[0].source)
+    for role in (Role.FRONT, Role.IPI):
+        for source in built.machine.sources:
+            if source.role == role:
+                return int(source.number)
     return 0 if built.header.sources else -1
 
 
@@ -68,14 +81,33 @@ def make_tally(built: Built) -> Tally:
     """Make the sink that counts."""
     h = built.header
     m = built.machine
-    targets = [m.irqs[s.irq].pcpu if s.irq >= 0 else -1 for s in m.sources]
+    targets = [m.irqs[s.irq].pcpu if s.irq >= 0 else -1 if s.role == Role.DEVICE else WHEREVER for s in m.sources]
     tally = Tally(h.pcpus, len(h.vcpus), len(h.sources), h.source_port, h.source_host_vector, h.source_vcpu, targets)
+    tally.watching = int(is_watched(built))
+    tally.upcall = next((v.cpu.callback_vector for v in m.vcpus if v.cpu.callback_style == Callback.UPCALL_VECTOR), -1)
     mine, rival = primary_source(built), rival_of(built)
     if rival:
         vector = h.source_host_vector[mine]
         other = h.source_host_vector[h.sources.index(rival)]
         tally.meeting = Meeting(targets[mine], vector if vector >= 0 else m.posted_vector, other)
     return tally
+
+
+def is_watched(built: Built) -> bool:
+    """Tell whether a scenario is about more than a NIC and its pCPU, so that more is counted and printed."""
+    m = built.machine
+    talks = any(s.role != Role.DEVICE for s in m.sources)
+    crowded = sum(not v.domain.is_pv for v in m.vcpus) > len(m.pcpus)
+    return talks or crowded or bool(m.slow_irqs) or bool(built.scenario.move) or built.scenario.watch
+
+
+def count_all_for_ipis(built: Built, summary: Summary) -> None:
+    """Where interprocessor interrupts are the subject, every exit of every vCPU is of their making, at either end."""
+    first = primary_source(built)
+    if first >= 0 and built.machine.sources[first].role == Role.IPI:
+        mine = [built.header.sources[int(s.number)] for s in built.machine.sources if s.role == Role.IPI]
+        sent = sum(summary.sources[name].asserted for name in mine)
+        summary.exits_per_interrupt = sum(summary.exits.values()) / (sent or 1)
 
 
 def run_one(
@@ -114,6 +146,7 @@ def run_one(
     summary = summarize(tally, built.header, outstanding, primary_source(built))
     summary.events, summary.rows = int(machine.events), int(machine.columns.rows())
     summary.laws_checked = int(machine.laws_checked)
+    count_all_for_ipis(built, summary)
     if machine.law_broken:
         summary.laws_broken.append(machine.law_said())
     return Result(built, summary, seconds), record
@@ -147,34 +180,11 @@ def run_all(args: argparse.Namespace) -> list[Result]:
 def as_json(results: list[Result]) -> dict[str, Any]:
     """Make the document of the contract."""
     first = results[0].built.header
-    rows = []
-    for r in results:
-        s = r.summary
-        rows.append({
-            "mechanism": s.mechanism,
-            "sources": {
-                x.name: {
-                    "asserted": x.asserted, "delivered": x.delivered, "coalesced": x.coalesced, "pending": x.pending,
-                    "lost": x.lost, "exits_when_running": round(x.exits_when_running, 4),
-                    "latency_ns": x.latency.as_json(), "taken_ns": x.taken.as_json(),
-                } for x in s.sources.values()
-            },
-            "exits": {"total": sum(s.exits.values()), "by_reason": s.exits, "by_source": s.by_source},
-            "exits_per_interrupt": round(s.exits_per_interrupt, 4),
-            "interrupt": s.first_source,
-            "hypercalls": s.hypercalls,
-            "injections": {"total": sum(s.injections.values()),
-                           "by_vector": {f"0x{v:02x}": n for v, n in s.injections.items()}},
-            "windows_armed": {f"0x{v:02x}": n for v, n in s.windows.items()},
-            "cpu": {p: {k: round(v, 6) for k, v in shares.items()} for p, shares in s.cpu.items()},
-            "frames": {"received": s.frames, "dropped": s.drops},
-            "events": s.events, "rows": s.rows, "seconds": round(r.seconds, 4),
-            "laws": {"checked": s.laws_checked, "broken": s.laws_broken},
-        })  # fmt: skip
     return {
         "exitless": {"version": VERSION, "compiled": compiled()}, "scenario": first.scenario, "title": first.title,
         "seed": first.seed, "length_ns": first.length_ps // 1000, "clock_hz": first.clock_hz,
-        "costs": {"table": results[0].built.preset.name, "origin": results[0].built.preset.says}, "results": rows,
+        "costs": {"table": results[0].built.preset.name, "origin": results[0].built.preset.says},
+        "results": [json_row(r) for r in results],
     }  # fmt: skip
 
 
@@ -204,6 +214,7 @@ def out_of_bounds(results: list[Result]) -> list[str]:
             bound = bounds.get(s.mechanism, Bound())
             if (bound.min is not None and value < bound.min) or (bound.max is not None and value > bound.max):
                 out.append(f"{s.mechanism}: {value:.3f} {what}, expected {bound.min or 0} to {bound.max}")
+        out += broken_measures(expect.measures, json_row(r))
     return out
 
 
@@ -234,11 +245,16 @@ def run(args: argparse.Namespace) -> int:
     results = run_all(args)
     if args.json != "-":
         out = console()
-        print_results(out, results, rival_of(results[0].built))
+        print_results(out, results, rival_of(results[0].built), print_more)
+        print_if_published(out, results[0].built.header.scenario, results)
         if results[0].built.header.scenario == "mail":
             print_answers(out, mail_answers(args, results))
     if args.json:
-        write_json(as_json(results), args.json)
+        document = as_json(results)
+        beside = published_of(results[0].built.header.scenario, results)
+        if beside is not None:
+            document["published"] = beside
+        write_json(document, args.json)
     problems = broken_expectations(results)
     if not args.set and args.length is None and args.seed is None:
         problems += out_of_bounds(results)

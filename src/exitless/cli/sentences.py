@@ -21,7 +21,10 @@ RULES: dict[int, tuple[str, str]] = {
     Kind.IRQ_REQUEST: ("vmx.injection.request_interrupt", "Xen vlapic.c vlapic_set_irq"),
     Kind.IRQ_DELIVER: ("vmx.evaluate.deliver_virtual_interrupt", "SDM apicv.delivery"),
     Kind.IRQ_EOI: ("vmx.access, then vmx.eoi", "SDM apicv.eoi"),
-    Kind.PORT_RAISE: ("xen.two_level.raise_port", "Xen 2l.c evtchn_2l_set_pending"),
+    Kind.PID_MOVE: ("vmx_pi_switch_to", "Xen vmx.c vmx_pi_switch_to"),
+    Kind.PIRQ_HOLD: ("xen.eoi_stack.push", "Xen irq.c pending_eoi"),
+    Kind.PIRQ_READY: ("xen.pirq: guest_eoi or forced_eoi; xen.eoi_stack.mark_ready", "Xen irq.c desc_guest_eoi"),
+    Kind.PORT_RAISE: ("raise_port of xen.two_level or xen.fifo", "Xen 2l.c evtchn_2l_set_pending"),
     Kind.UPCALL_MARK: ("xen.two_level.mark_events_pending", "Xen domain.c vcpu_mark_events_pending"),
     Kind.UPCALL_ENTER: (
         "xen.two_level.guest_take_upcall, guest_take_selector",
@@ -42,6 +45,7 @@ EXIT_RULES = {
     Exit.EOI_INDUCED: ("vmx.eoi.eoi_virtualization", "SDM apicv.eoi"),
 }
 WITH_ARGUMENT = {0: "vector", 1: "vector", 32: "x2APIC register", 44: "page offset", 45: "vector", 56: "page offset"}
+EVENT_CHANNEL_OP = 32
 INTERRUPT_SOURCES = ("none", "pic", "lapic", "nmi", "mce", "vector")
 
 
@@ -92,6 +96,8 @@ def rule_of(e: Event, header: Header) -> tuple[str, str]:
     """Name the rule behind a row and its citation; direct delivery has its own for the guest's IDT."""
     if e.kind == Kind.IRQ_DELIVER and header.mechanism.startswith("direct"):
         return "vmx.boundary.arbitrate, then the shadow IDT", "ELI shadow-idt"
+    if e.kind == Kind.HYPERCALL and e.a == EVENT_CHANNEL_OP:
+        return "evtchn_send", "Xen event_channel.c evtchn_send"
     if e.kind == Kind.VM_EXIT and e.a in EXIT_RULES:
         return EXIT_RULES[e.a]
     return RULES[e.kind]

@@ -1,5 +1,6 @@
 """What ``exitless run`` prints for people: one comparison a table."""
 
+from collections.abc import Callable
 from typing import Any
 
 from rich import box
@@ -34,7 +35,8 @@ def print_table(out: Console, results: list[Any], rival: str) -> None:
             t.add_column(f"{name} latency, µs\np50 / p99 / max", justify="right", no_wrap=True)
     for r in results:
         s = r.summary
-        row = [s.mechanism, f"{s.exits_per_interrupt:.2f}", f"{s.sources[nic].exits_when_running:.2f}"]
+        running = "–" if nic.endswith(".ipi") else f"{s.sources[nic].exits_when_running:.2f}"
+        row = [s.mechanism, f"{s.exits_per_interrupt:.2f}", running]
         t.add_row(*row, *[three(s.sources[name].latency) for name in (nic, rival) if name])
     out.print(t)
     out.print(
@@ -73,15 +75,16 @@ def print_shares(out: Console, results: list[Any]) -> None:
     t.add_column(f"time of {name.replace('pcpu', 'pCPU')}", no_wrap=True)
     for owner in ("guest", "Xen", "dom0", "idle"):
         t.add_column(owner, justify="right")
-    t.add_column("frames received", justify="right")
-    t.add_column("dropped", justify="right")
+    frames = bool(built.machine.nics)
+    if frames:
+        t.add_column("frames received", justify="right")
+        t.add_column("dropped", justify="right")
     for r in results:
         c = r.summary.cpu[name]
         t.add_row(
             r.summary.mechanism,
             *[per_cent(c[k]) for k in ("guest", "hypervisor", "dom0", "idle")],
-            f"{r.summary.frames:,}",
-            f"{r.summary.drops:,}",
+            *([f"{r.summary.frames:,}", f"{r.summary.drops:,}"] if frames else []),
         )
     out.print(t)
     out.print()
@@ -128,8 +131,10 @@ def print_meetings(out: Console, results: list[Any], rival: str) -> None:
     out.print()
 
 
-def print_results(out: Console, results: list[Any], rival: str) -> None:
-    """Print everything for people."""
+def print_results(
+    out: Console, results: list[Any], rival: str, more: Callable[[Console, list[Any]], None] = lambda out, results: None
+) -> None:
+    """Print everything for people; ``more`` prints what only some scenarios have."""
     header = results[0].built.header
     form = "compiled" if compiled() else "interpreted, about forty times slower (no compiled modules here)"
     out.print(f"exitless {VERSION}, {form}")
@@ -141,9 +146,12 @@ def print_results(out: Console, results: list[Any], rival: str) -> None:
     )
     out.print()
     print_table(out, results, rival)
-    print_reasons(out, results)
-    print_meetings(out, results, rival)
+    if not results[0].summary.first_source.endswith(".ipi"):
+        print_reasons(out, results)
+    if results[0].summary.extras is None:
+        print_meetings(out, results, rival)
     print_shares(out, results)
+    more(out, results)
     events = sum(r.summary.events for r in results)
     seconds = sum(r.seconds for r in results) or 1e-9
     out.print(

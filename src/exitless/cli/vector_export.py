@@ -1,14 +1,17 @@
-"""Writes conformance vectors of our own: chosen by chance from a seed, played, and logged in the format we read."""
+"""Writes vectors of our own in both formats: chosen by rule or by chance from a seed, played, and logged."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from exitless.cli.output import write_whole
+from exitless.cli.vector_directed import directed
 from exitless.cli.vector_files import NAMES, Place, Record, make
+from exitless.cli.vector_rules import LEFT_OUT, all_vectors
+from exitless.cli.vector_shapes import catalogue, new_plain
 from exitless.errors import ExitlessError
 from exitless.mech.conformance import Play
 from exitless.mech.happenings import DO, Happening, Seen
@@ -186,23 +189,69 @@ def event(row: Happening) -> dict[str, Any]:
 
 def played(record: dict[str, Any]) -> Play:
     """Play a vector that has no trace yet."""
-    play = make(Place("export", int(record["id"]) + 1, msgspec.convert({**record, "events": []}, Record)))
+    play = make(Place("export", 1, msgspec.convert({**record, "events": []}, Record)))
     play.run()
     return play
 
 
-def export(folder: str, count: int, seed: int) -> Path:
-    """Write ``count`` vectors into a file of the folder and return its path. Errors: ExitlessError in one sentence."""
-    lines = []
+# What a category chosen by chance stands for: the rule whose clause its vectors carry.
+MEANT: Final = {
+    "tpr": "vmx.priority.tpr_virtualization", "regs": "vmx.access.page_write", "x2regs": "vmx.msrs.write_msr",
+    "vid": "vmx.evaluate.evaluate_pending", "posted": "vmx.posted.take_pir", "extint": "vmx.boundary.arbitrate",
+    "hlt": "vmx.interruptibility.execute_hlt", "inject": "vmx.injection.inject_at_entry",
+    "entry": "vmx.controls.check_controls", "fuzz": "vmx.boundary.arbitrate",
+}  # fmt: skip
+
+
+def line(row: dict[str, Any]) -> bytes:
+    """Return a record as a line of a file."""
+    return json.dumps(row, separators=(",", ":")).encode() + b"\n"
+
+
+def with_trace(record: dict[str, Any]) -> bytes:
+    """Return a record of a whole processor with its trace, as a line."""
+    events = [event(row) for row in played(record).log]
+    return line({**record, "events": events, "tags": [], "xcheck": "unchecked"})
+
+
+def by_chance(count: int, seed: int) -> Iterator[bytes]:
+    """Hand out vectors of a whole processor that are chosen by chance."""
     for number in range(count):
         record = choose_record(seed, number)
-        events = [event(row) for row in played(record).log]
-        lines.append(json.dumps({**record, "events": events, "tags": [], "xcheck": "unchecked"}, separators=(",", ":")))
+        rule = MEANT[record["cat"]]
+        yield with_trace({**record, "rule": rule, "clause": catalogue().rules[rule].clause()})
+
+
+def shapes() -> dict[str, Any]:
+    """Return what a reader of the second format needs: new objects, and what each rule takes and answers."""
+    known = catalogue()
+    return {
+        "shapes": {name: {"attributes": shape.fields, "new": new_plain(name)} for name, shape in known.shapes.items()
+                   if name != "Choice"},
+        "rules": {
+            name: {"parameters": rule.parameters, "answer": rule.answer, **rule.clause()}
+            for name, rule in sorted(known.rules.items())
+        },
+        "left_out": LEFT_OUT,
+    }  # fmt: skip
+
+
+def export(folder: str, count: int, seed: int) -> list[tuple[Path, int]]:
+    """Write every vector of ours into files of a folder.
+
+    Returns: each file of vectors and how many it holds. Errors: ExitlessError in one sentence.
+    """
     target = Path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise ExitlessError(f"{folder}: no folder can be made there: {problem.strerror}") from None
-    path = target / f"exitless-{seed}.jsonl"
-    write_whole(path, ("\n".join(lines) + "\n").encode())
-    return path
+    parts = {
+        "processor.jsonl": [with_trace(record) for record in directed()],
+        f"processor-chance-{seed}.jsonl": list(by_chance(count, seed)),
+        "rules.jsonl": [line(row) for row in all_vectors()],
+    }
+    for name, lines in parts.items():
+        write_whole(target / name, b"".join(lines))
+    write_whole(target / "shapes.json", json.dumps(shapes(), indent=1).encode() + b"\n")
+    return [(target / name, len(lines)) for name, lines in parts.items()]

@@ -104,13 +104,41 @@ class Record(Struct):
         return self.xcheck if self.events_fixed is None else self.xcheck_fixed
 
 
+class RuleRecord(Struct):
+    """One vector of the second format: a call of one rule, its answer and what it changed."""
+
+    id: int | str
+    call: str
+    arguments: dict[str, Any]
+    answer: Any = None
+    after: dict[str, Any] = {}
+    xcheck: str = "unchecked"
+
+    @property
+    def cat(self) -> str:
+        """Return the category: the manual's folder, or the module where there is none."""
+        return self.call.split(".")[0]
+
+    def standing(self) -> str:
+        """Return how sure the vector is."""
+        return self.xcheck
+
+
+class Kind(Struct):
+    """What tells the two formats apart."""
+
+    call: str | UnsetType = UNSET
+
+
 DECODER: Final = msgspec.json.Decoder(Record)
+RULE_DECODER: Final = msgspec.json.Decoder(RuleRecord)
+KIND_DECODER: Final = msgspec.json.Decoder(Kind)
 
 
 class Place:
     """A record with the file and line it stands in."""
 
-    def __init__(self, file: str, line: int, record: Record) -> None:
+    def __init__(self, file: str, line: int, record: Record | RuleRecord) -> None:
         self.file = file
         self.line = line
         self.record = record
@@ -138,7 +166,8 @@ def read(path: str) -> Iterator[Place]:
     with open_source(path) as source:
         for number, line in _lines(source):
             try:
-                record = DECODER.decode(line)
+                kind = KIND_DECODER.decode(line)
+                record = DECODER.decode(line) if kind.call is UNSET else RULE_DECODER.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
                 said = " ".join(str(problem).split())
                 raise TraceError(f"{source.name}:{number}: is no conformance vector: {said}") from None
@@ -149,11 +178,13 @@ class _Reader:
     """Puts one record's words and numbers into a play; complains with the place of the record."""
 
     def __init__(self, place: Place) -> None:
+        assert isinstance(place.record, Record)
         self.place = place
+        self.record = place.record
 
     def fail(self, what: str) -> Any:
         """Raise the complaint."""
-        raise ScenarioError(f"{self.place.file}:{self.place.line}: vector {self.place.record.id}: {what}")
+        raise ScenarioError(f"{self.place.file}:{self.place.line}: vector {self.record.id}: {what}")
 
     def number(self, name: str, value: int, most: int) -> int:
         """Return a number that lies from 0 to ``most``."""
@@ -216,8 +247,8 @@ class _Reader:
 
     def play(self) -> Play:
         """Make the play of the record."""
-        self.events(self.place.record.trace())
-        init = self.place.record.init
+        self.events(self.record.trace())
+        init = self.record.init
         play = Play()
         oracle = play.oracle
         for name in CONTROLS:
@@ -245,7 +276,7 @@ class _Reader:
             if at % 4:
                 self.fail(f'init.vapic has the offset "{offset}"; expected a multiple of 4')
             oracle.vapic.page[at // 4] = self.hexadecimal(f"init.vapic.{offset}", word, LOW)
-        play.actions = [self.action(i, op) for i, op in enumerate(self.place.record.ops)]
+        play.actions = [self.action(i, op) for i, op in enumerate(self.record.ops)]
         play.pend(self.number("init.pre_ipi", init.pre_ipi, 255))
         return play
 

@@ -13,8 +13,9 @@ from exitless.arch.vmx.controls import CHECK_REASONS, Check, has_vid
 from exitless.arch.vmx.entry import GUEST_REASONS
 from exitless.cli.main import near
 from exitless.cli.output import console, write_json
+from exitless.cli.vector_calls import replay
 from exitless.cli.vector_export import export
-from exitless.cli.vector_files import LOW, NAMES, Event, Place, make, read
+from exitless.cli.vector_files import LOW, NAMES, Event, Place, Record, RuleRecord, make, read
 from exitless.errors import ScenarioError
 from exitless.mech.conformance import Play
 from exitless.mech.happenings import DO, Happening, Seen
@@ -48,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
     )
     p.add_argument("--category", action="append", default=[], metavar="NAME", help="only this category (repeatable)")
     p.add_argument("--json", metavar="FILE", help="write the results as JSON (- for standard output)")
-    p.add_argument("--count", type=int, default=1000, metavar="N", help="export: how many vectors (default 1000)")
+    p.add_argument("--count", type=int, default=1000, metavar="N", help="export: how many by chance (default 1000)")
     p.add_argument("--seed", type=int, default=1, metavar="N", help="export: what chance begins with (default 1)")
     p.set_defaults(run=run)
 
@@ -188,6 +189,7 @@ def is_self_ipi_read(place: Place, expected: dict[str, Any], got: dict[str, Any]
     """
     if {name for name in {*expected, *got} if expected.get(name) != got.get(name)} != {"val"}:
         return False
+    assert isinstance(place.record, Record)
     ops = place.record.ops[: expected["step"] + 1]
     written = {op.val for op in ops if op.op == "WRMSR" and op.off == SELF_IPI and op.val >= 16}
     return ops[-1].op == "RDMSR" and ops[-1].off == SELF_IPI and got["val"] in written
@@ -212,6 +214,11 @@ def explain(play: Play, expected: dict[str, Any], got: dict[str, Any], row: Happ
 def judge(place: Place) -> Verdict:
     """Play one vector and compare it with its trace, event by event, up to the first difference."""
     verdict = Verdict(place)
+    if isinstance(place.record, RuleRecord):
+        expected_call, got_call = replay(place.file, place.line, place.record)
+        if expected_call:
+            verdict.fail(0, expected_call, got_call)
+        return verdict
     play = make(place)
     play.run()
     trace, log = place.record.trace(), play.log
@@ -334,8 +341,8 @@ def run_export(args: argparse.Namespace) -> int:
         raise ScenarioError(f"vectors export: takes one folder, and {len(args.files)} are named")
     if args.count < 1 or not 0 <= args.seed < 1 << 32:
         raise ScenarioError("vectors export: expected --count of 1 or more and --seed from 0 to 4294967295")
-    path = export(args.files[0], args.count, args.seed)
-    print(f"{path}: {args.count} vectors")
+    for path, count in export(args.files[0], args.count, args.seed):
+        print(f"{path}: {count} vectors")
     return 0
 
 

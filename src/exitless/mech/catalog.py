@@ -18,11 +18,21 @@ class Mechanism:
     """One row: how a passed-through device's interrupt is routed and how the vCPU comes to take it.
 
     ``registers`` is 1 with APIC-register virtualization. ``placement`` says which side chooses vectors in direct
-    delivery: ``as-chosen``, ``guest-below`` (negotiated) or ``host-above`` (shuffled).
+    delivery: ``as-chosen``, ``guest-below`` (negotiated) or ``host-above`` (shuffled). ``callback`` says how a guest on
+    event channels is told: ``vector`` for the global one, ``upcall`` for a vector of each vCPU's own local APIC.
     """
 
     def __init__(
-        self, name: str, route: str, delivery: str, registers: int, placement: str, says: str, cites: str, order: str
+        self,
+        name: str,
+        route: str,
+        delivery: str,
+        registers: int,
+        placement: str,
+        says: str,
+        cites: str,
+        order: str,
+        callback: str = "vector",
     ) -> None:
         self.name = name
         self.route = route
@@ -32,6 +42,7 @@ class Mechanism:
         self.says = says
         self.cites = cites
         self.order = order
+        self.callback = callback
 
 
 CATALOG: Final[list[Mechanism]] = [
@@ -93,6 +104,37 @@ CATALOG: Final[list[Mechanism]] = [
         "Direct delivery, with the hypervisor's device vectors moved above the guest's: the mail's second cure.",
         "ELI shadow-idt",
         "The SAS vector has the higher class; only the guest's IF=0 still holds it back.",
+    ),
+    Mechanism(
+        "pvhvm-apicv", ROUTE_CHANNEL, "posted", 1, "",
+        "As pvhvm on a host with APICv: the global vector is injected all the same, and its window holds virtual "
+        "delivery back.",
+        "Xen intr.c vmx_intr_assist",
+        "The callback outranks every guest vector at VM entry; while its window is armed no virtual interrupt is "
+        "recognized.",
+    ),
+    Mechanism(
+        "upcall-emulated", ROUTE_CHANNEL, "injected", 0, "",
+        "PIRQ on an event channel; the upcall is a vector of the vCPU's own local APIC, which Xen emulates: no window, "
+        "an EOI that exits.",
+        "Xen hvm.c hvmop_set_evtchn_upcall_vector",
+        "The upcall is a guest vector like others: its class decides among them, and every physical interrupt exits.",
+        "upcall",
+    ),
+    Mechanism(
+        "upcall-apicv", ROUTE_CHANNEL, "virtual", 1, "",
+        "The upcall's vector by virtual-interrupt delivery: RVI before entry, no injection, no window, a free EOI.",
+        "Xen hvm.c hvmop_set_evtchn_upcall_vector",
+        "The upcall is a guest vector like others, recognized by the processor; the next boundary takes the physical "
+        "one.",
+        "upcall",
+    ),
+    Mechanism(
+        "upcall-posted", ROUTE_CHANNEL, "posted", 1, "",
+        "As upcall-apicv, and an event raised on another pCPU is posted to a running vCPU without an exit there.",
+        "Xen hvm.c hvmop_set_evtchn_upcall_vector",
+        "The upcall is a guest vector like others; a notification comes in class F, before every device's vector.",
+        "upcall",
     ),
 ]  # fmt: skip
 

@@ -4,7 +4,16 @@ from exitless.errors import ScenarioError
 from exitless.record.block import Record
 from exitless.record.sinks import Sink
 from exitless.scenario.build import Built, build
-from exitless.scenario.load import check_mechanisms, library_names, load, near
+from exitless.scenario.load import (
+    check_mechanisms,
+    library_names,
+    load,
+    near,
+    parse,
+    preset_names,
+    read_text,
+    set_path,
+)  # fmt: skip
 from exitless.scenario.quantities import LONGEST_PS, quantity, time_within
 from exitless.scenario.schema import Scenario
 
@@ -17,8 +26,12 @@ __all__ = [
     "library_names",
     "load",
     "near",
+    "parse",
     "prepare",
+    "preset_names",
     "quantity",
+    "read_text",
+    "set_path",
     "simulate",
     "time_within",
 ]

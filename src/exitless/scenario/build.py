@@ -16,7 +16,9 @@ from exitless.record.block import Header
 from exitless.record.sinks import Sink
 from exitless.scenario.load import near, preset_names
 from exitless.scenario.quantities import LONGEST_MEAN_PS, LONGEST_PS, SEED_LIMIT, quantity, time_within, within
+from exitless.scenario.rated import add_load
 from exitless.scenario.schema import Device, Scenario, Vm
+from exitless.scenario.talking import add_ipi, add_vbd, choose_events, choose_msi, give_callback
 from exitless.sim.costs import Cost
 from exitless.sim.devices.disk import DiskQueue
 from exitless.sim.devices.nic import Nic, NicQueue, mean_gap_ps, wire_time_ps
@@ -109,6 +111,8 @@ def build(scenario: Scenario, name: str, mechanism_name: str, seed: int, length_
         maker.add_vm(vm, n)
     for n, device in enumerate(scenario.device):
         maker.add_device(device, f"device[{n}]")
+    for n, load in enumerate(scenario.load):
+        add_load(maker, load, f"load[{n}]")
     for n, move in enumerate(scenario.move):
         maker.add_move(move.vm, move.vcpu, move.to, move.at, f"move[{n}]")
     maker.finish()
@@ -144,6 +148,7 @@ class Maker:
         m.domains.append(domain)
         self.domains[vm.name] = (domain, vm)
         self.channels[vm.name] = EventChannels(4096)
+        choose_events(domain, vm, where)
         for index in range(vm.vcpus):
             vcpu = Vcpu(
                 len(m.vcpus), domain, index, make_delivery("injected" if domain.is_pv else self.mechanism.delivery)
@@ -192,8 +197,7 @@ class Maker:
         if timer == callback:
             raise ScenarioError(f"{where}.timer_vector: 0x{timer:02x} is also the callback_vector")
         if row.route == ROUTE_CHANNEL or vm.timer == "event":
-            cpu.callback_style = Callback.VECTOR
-            cpu.callback_vector = callback
+            give_callback(self, vcpu, vm, where)
         if vm.timer == "event" or (vm.timer == "auto" and row.route == ROUTE_CHANNEL):
             source.port = VIRQ_TIMER_PORT + vcpu.index
             bind_virq(self.channels[vm.name], source.port, 0, vcpu.index)
@@ -202,6 +206,8 @@ class Maker:
             cpu.timer_vector = source.vector
         self.describe(source)
         vcpu.timer_at = vcpu.period * (vcpu.number + 1) // (vcpu.number + 2)
+        if vm.ipi:
+            add_ipi(self, vcpu, vm, where)
 
     def add_source(self, vcpu: Vcpu, name: str) -> Source:
         """Add an interrupt source for a vCPU; every source has a name of its own."""
@@ -268,8 +274,11 @@ class Maker:
             if not domain.is_pv:
                 raise ScenarioError(f'{where}.for: the SAS controller belongs to a pv dom0; "{vm.name}" is hvm')
             self.add_sas(device, domain, vm, where)
+        elif device.kind == "vbd":
+            add_vbd(self, device, domain, vm, where)
         else:
-            raise ScenarioError(f'{where}.kind: no such kind "{device.kind}"{near(device.kind, ["nic", "sas"])}')
+            kinds = ["nic", "sas", "vbd"]
+            raise ScenarioError(f'{where}.kind: no such kind "{device.kind}"{near(device.kind, kinds)}')
 
     def add_nic(self, device: Device, domain: Domain, vm: Vm, where: str) -> None:
         """Add a NIC: queues to vCPUs in turn, each with a source, a route and a remapping entry."""
@@ -319,6 +328,7 @@ class Maker:
         if vector in (vcpu.cpu.timer_vector, vcpu.cpu.callback_vector) or vector in self.vectors_of(vcpu):
             raise ScenarioError(f"{where}.vectors: 0x{vector:02x} is taken in {self.header.vcpus[vcpu.number]}")
         self.add_irq(source, host, vcpu.pcpu, where)
+        choose_msi(self, source, device, where)
         if row.route == ROUTE_CHANNEL:
             self.bind(source, port, vm, vcpu, where)
             return

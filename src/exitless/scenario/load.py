@@ -27,7 +27,8 @@ def near(word: str, known: list[str]) -> str:
 def library_names() -> list[str]:
     """Return the names of the scenarios that come with Exitless, ``mail`` first."""
     folder = resources.files("exitless.scenario") / "library"
-    names = sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml"))
+    files = [f.name for f in folder.iterdir() if f.name.endswith(".toml")]
+    names = sorted(file[:-5] for file in files if not file.endswith(".published.toml"))
     return sorted(names, key=lambda n: n != "mail")
 
 
@@ -158,6 +159,8 @@ def load(name: str, settings: list[str] | None = None) -> tuple[Scenario, str]:
     check_mechanisms(scenario.run.mechanisms, f"{where}: run.mechanisms")
     check_mechanisms(list(scenario.expect.exits_per_interrupt), f"{where}: expect.exits_per_interrupt")
     check_mechanisms(list(scenario.expect.exits_when_running), f"{where}: expect.exits_when_running")
+    for what, bounds in scenario.expect.measures.items():
+        check_mechanisms(list(bounds), f'{where}: expect.measures."{what}"')
     return scenario, where
 
 

@@ -21,7 +21,10 @@ class Vm(msgspec.Struct, forbid_unknown_fields=True):
     """``[[vm]]``: a domain. ``kind`` is ``pv`` (dom0) or ``hvm``; ``pin`` one pCPU a vCPU, empty for none.
 
     ``timer`` says how an hvm guest takes its tick: ``apic``, ``event`` (VIRQ_TIMER), or ``auto``: as its NIC.
-    ``busy`` is true for a guest whose application never lets it halt.
+    ``busy`` is true for a guest whose application never lets it halt. ``events`` is the ABI of its event channels:
+    ``2-level`` or ``fifo``; ``callback`` how an hvm guest is told of them: ``vector`` (the global one), ``upcall`` (by
+    its own local APIC), or ``auto``: as its mechanism. ``ipi`` is the mean time between two interprocessor interrupts
+    that each vCPU sends, empty for none; ``ipi_by`` is ``apic``, ``event``, or ``auto``: as its NIC.
     """
 
     name: str
@@ -33,10 +36,22 @@ class Vm(msgspec.Struct, forbid_unknown_fields=True):
     busy: bool = False
     timer_vector: int = 0xEC
     callback_vector: int = 0xF3
+    events: str = "2-level"
+    callback: str = "auto"
+    ipi: str = ""
+    ipi_by: str = "auto"
+    ipi_vector: int = 0xFB
 
 
 class Device(msgspec.Struct, forbid_unknown_fields=True):
-    """``[[device]]``: a NIC (``kind = "nic"``) or a disk controller (``kind = "sas"``) that belongs to a domain."""
+    """``[[device]]``: a NIC (``kind = "nic"``) or a disk controller (``kind = "sas"``) that belongs to a domain, or a
+    paravirtual disk (``kind = "vbd"``) whose backend in dom0 owns queues of a disk controller.
+
+    ``msi`` is ``plain`` for a NIC whose messages have no mask bit; of the EOIs that a guest owes by hypercall it
+    forgets every ``forgets``-th. A vbd has one ring a port: ``ports`` are the guest's, ``back_ports`` those of
+    ``backend``; ``on`` names the controller, ``disk_queues`` its queue for each ring, ``priorities`` are of the FIFO
+    ABI.
+    """
 
     kind: str
     name: str
@@ -54,6 +69,35 @@ class Device(msgspec.Struct, forbid_unknown_fields=True):
     pcpus: list[int] = []
     depth: int = 4
     service: str = "800 us"
+    msi: str = "maskable"
+    forgets: int = 0
+    backend: str = "dom0"
+    on: str = "sas"
+    back_ports: list[int] = []
+    disk_queues: list[int] = []
+    priorities: list[int] = []
+
+
+class Load(msgspec.Struct, forbid_unknown_fields=True):
+    """``[[load]]``: a guest's work by rates. A device interrupts at random, ``interrupts`` times a second and at least
+    ``apart``; each interrupt leaves ``work`` (a mean) to do. ``calls`` and ``exceptions`` are what the guest makes of
+    its own accord while it works, a second of the run; ``off`` per cent of the work has interrupts off, in sections of
+    ``section`` on average.
+    """
+
+    name: str
+    owner: str = msgspec.field(name="for")
+    vcpu: int = 0
+    interrupts: str = "10 kHz"
+    apart: str = "10 us"
+    work: str = "20 us"
+    calls: str = "0 Hz"
+    exceptions: str = "0 Hz"
+    off: int = 0
+    section: str = "5 us"
+    vector: int = 0x80
+    host_vector: int = 0x48
+    port: int = 64
 
 
 class Move(msgspec.Struct, forbid_unknown_fields=True):
@@ -95,29 +139,35 @@ class Bound(msgspec.Struct, forbid_unknown_fields=True):
 
 class Expect(msgspec.Struct, forbid_unknown_fields=True):
     """``[expect]``: what makes the scenario a test. Both counts are by mechanism; the second is of
-    interrupts that found the guest running."""
+    interrupts that found the guest running.
+
+    ``measures`` bounds any number of the JSON of ``run``, by mechanism: ``"sources/nic/latency_ns/p99"``, or a ratio of
+    two, ``"exits/by_reason/VMCALL per sources/*.ipi/asserted"``, where ``*`` adds up what matches."""
 
     laws: str = "all"
     lost: int = 0
     exits_per_interrupt: dict[str, Bound] = {}
     exits_when_running: dict[str, Bound] = {}
+    measures: dict[str, dict[str, Bound]] = {}
 
 
 class Scenario(msgspec.Struct, forbid_unknown_fields=True):
-    """A whole file."""
+    """A whole file. ``watch`` asks for the tables that otherwise only moves, crowds and talking vCPUs bring."""
 
     title: str
     host: Host = msgspec.field(default_factory=Host)
     vm: list[Vm] = []
     device: list[Device] = []
+    load: list[Load] = []
     move: list[Move] = []
     run: Run = msgspec.field(default_factory=Run)
     switches: Switches = msgspec.field(default_factory=Switches)
     expect: Expect = msgspec.field(default_factory=Expect)
     note: str = ""
+    watch: bool = False
 
 
 TABLES: dict[str, Any] = {
-    "": Scenario, "host": Host, "vm": Vm, "device": Device, "move": Move, "run": Run,
+    "": Scenario, "host": Host, "vm": Vm, "device": Device, "load": Load, "move": Move, "run": Run,
     "switches": Switches, "expect": Expect,
 }  # fmt: skip

@@ -11,17 +11,20 @@ from mypy_extensions import i64
 
 from exitless.bits.words import zeros
 
+PAIR: Final = 2
 WIDTH: Final = 3
 NEAR: Final = 32
-NEAR_WORDS: Final = 96
+NEAR_WORDS: Final = 64
 
 
 class Calendar:
     """Pending events, earliest first.
 
     ``pop`` moves the earliest entry into ``now``, ``event``, ``x`` and ``y`` and tells whether there was one.
-    Shapes: an entry is three words: time, order of arrival, arguments. ``near`` has ``soon`` of them, the earliest
-    last; ``heap`` has ``later`` of them, none earlier than any of ``near``, which is empty only when all is.
+    Shapes: ``near`` has ``soon`` entries of two words, time and arguments, the earliest last; ``heap`` has ``later``
+    entries of three words: time, order, arguments. None of ``heap`` is earlier than any of ``near``, which is empty
+    only when all is; where times are equal, those of ``near`` came first. ``order`` counts up for entries that go to
+    the heap at once, ``early`` down for those that leave the list for it.
     """
 
     def __init__(self, capacity: i64) -> None:
@@ -31,6 +34,7 @@ class Calendar:
         self.soon: i64 = 0
         self.later: i64 = 0
         self.order: i64 = 0
+        self.early: i64 = 0
         self.now: i64 = 0
         self.event: i64 = 0
         self.x: i64 = 0
@@ -38,34 +42,32 @@ class Calendar:
 
     def push(self, time: i64, event: i64, x: i64, y: i64) -> None:
         """Add an entry. ``event`` and ``x`` are below 65,536; ``y`` is below 2**30."""
-        order: i64 = self.order + 1
-        self.order = order
         payload: i64 = event + x * 65536 + y * 4294967296
         n: i64 = self.soon
         near: vec[i64] = self.near
-        if self.later != 0 and time >= near[0]:
-            self._put_later(time, order, payload)
+        if (self.later != 0 or n == NEAR) and time >= near[0]:
+            self.order += 1
+            self._put_later(time, self.order, payload)
             return
         if n == NEAR:
-            if time >= near[0]:
-                self._put_later(time, order, payload)
-                return
-            self._put_later(near[0], near[1], near[2])
-            i: i64 = WIDTH
+            self.early -= 1
+            self._put_later(near[0], self.early, near[1])
+            i: i64 = PAIR
             while i < NEAR_WORDS:
-                near[i - WIDTH] = near[i]
+                near[i - PAIR] = near[i]
                 i += 1
             n -= 1
         self.soon = n + 1
-        at: i64 = n * WIDTH
-        while at > 0 and near[at - 3] <= time:
-            near[at] = near[at - 3]
-            near[at + 1] = near[at - 2]
-            near[at + 2] = near[at - 1]
-            at -= WIDTH
+        at: i64 = n * PAIR
+        while at > 0:
+            before: i64 = near[at - 2]
+            if before > time:
+                break
+            near[at] = before
+            near[at + 1] = near[at - 1]
+            at -= PAIR
         near[at] = time
-        near[at + 1] = order
-        near[at + 2] = payload
+        near[at + 1] = payload
 
     def pop(self) -> bool:
         """Take the earliest entry; False when there is none."""
@@ -73,8 +75,8 @@ class Calendar:
         if n < 0:
             return False
         near: vec[i64] = self.near
-        at: i64 = n * WIDTH
-        payload: i64 = near[at + 2]
+        at: i64 = n * PAIR
+        payload: i64 = near[at + 1]
         self.now = near[at]
         self.event = payload & 65535
         self.x = (payload >> 16) & 65535
@@ -89,7 +91,7 @@ class Calendar:
         n: i64 = self.soon
         if n == 0:
             return -1
-        return self.near[n * WIDTH - 3]
+        return self.near[n * PAIR - 2]
 
     def pending(self) -> i64:
         """Return how many entries there are."""
@@ -122,8 +124,7 @@ class Calendar:
         near: vec[i64] = self.near
         heap: vec[i64] = self.heap
         near[0] = heap[0]
-        near[1] = heap[1]
-        near[2] = heap[2]
+        near[1] = heap[2]
         self.soon = 1
         n: i64 = self.later - 1
         self.later = n

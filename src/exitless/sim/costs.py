@@ -60,4 +60,14 @@ class Cost:
     G_DISK_DONE: Final = 48
     G_DISPATCH: Final = 49
     G_APPLICATION: Final = 50
-    COUNT: Final = 51
+    FIFO_LINK: Final = 51
+    ICR: Final = 52
+    EOISTACK: Final = 53
+    EOI_READY: Final = 54
+    VMCS_MOVE: Final = 55
+    G_FIFO_EVENT: Final = 56
+    G_IPI_ISR: Final = 57
+    G_FRONT_ISR: Final = 58
+    G_BACK_ISR: Final = 59
+    G_BACK: Final = 60
+    COUNT: Final = 61

@@ -9,13 +9,14 @@ from exitless.arch.x86.lapic import acknowledge, deliverable, end_of_interrupt
 from exitless.arch.xen.callback import Callback
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
-from exitless.sim.guest import Frame, Guests, Op
+from exitless.sim.guest import UPCALL_EOI, Frame, Op
 from exitless.sim.state import Event, Mode, Pcpu, Phase, Vcpu
+from exitless.sim.talking import OWN_OPERATIONS, PV_CALLED, Talking
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
 
 
-class Execution(Guests):
+class Execution(Talking):
     """Guests that run on pCPUs, and leave them."""
 
     def __init__(self, pcpus: i64, sinks: list[Sink]) -> None:
@@ -98,6 +99,8 @@ class Execution(Guests):
         vcpu.cpu.state.interrupt_flag = 0
         if vcpu.cpu.callback_style != Callback.NONE and vector == vcpu.cpu.callback_vector:
             self.push_frame(vcpu, Frame.UPCALL, 0)
+            if vcpu.cpu.callback_style == Callback.UPCALL_VECTOR:
+                vcpu.pc[vcpu.depth - 1] = UPCALL_EOI
         else:
             self.push_frame(vcpu, Frame.VECTOR, vector)
 
@@ -150,7 +153,7 @@ class Execution(Guests):
             self.acknowledge_port(pcpu, vcpu, d)
         elif operation == Op.CALL:
             vcpu.pc[d] += 1
-            if vcpu.pc[d] == 5:
+            if vcpu.pc[d] == 5 or vcpu.pc[d] > UPCALL_EOI:
                 vcpu.pc[d] = 1
             vcpu.exit_argument = 0
             answer = Exit.VMCALL
@@ -171,6 +174,10 @@ class Execution(Guests):
             self.charge(pcpu, Cost.HYPERCALL)
             self.begin(pcpu, Phase.PV_CALL, 0)
             return
+        elif operation >= OWN_OPERATIONS:
+            answer = self.own_operation(pcpu, vcpu, operation)
+            if answer == PV_CALLED:
+                return
         if answer != Exit.NONE:
             self.vm_exit(pcpu, vcpu, answer, vcpu.exit_argument)
         elif pcpu.mode == Mode.PV:
@@ -181,7 +188,7 @@ class Execution(Guests):
     def end_of_handler(self, pcpu: Pcpu, vcpu: Vcpu, d: i64) -> i64:
         """The handler writes EOI for its vector."""
         if vcpu.kind[d] == Frame.UPCALL:
-            vcpu.pc[d] = 7
+            vcpu.pc[d] = 0
             return self.end_interrupt(pcpu, vcpu, vcpu.cpu.callback_vector)
         vcpu.pc[d] = 3
         return self.end_interrupt(pcpu, vcpu, vcpu.arg[d])

@@ -10,9 +10,9 @@ from mypy_extensions import i64
 
 from exitless.arch.outcome import Access
 from exitless.arch.x86.lapic import end_of_interrupt
-from exitless.arch.xen.callback import Callback
+from exitless.arch.xen import fifo_guest
 from exitless.arch.xen.pirq import NEEDS_EOI, irq_status
-from exitless.arch.xen.two_level import guest_clear_pending, guest_take_selector, guest_take_upcall, is_active
+from exitless.arch.xen.two_level import PORTS, guest_clear_pending, guest_take_selector, guest_take_upcall, is_active
 from exitless.bits.words import PACKED, has_bit, lowest_of_word, shl
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
@@ -29,6 +29,8 @@ TIMER_INITIAL: Final = 896
 PHYSDEV_OP: Final = 33
 VCPU_OP: Final = 24
 PHYSDEVOP_EOI: Final = 12
+# Where in an upcall frame a guest with an upcall vector begins.
+UPCALL_EOI: Final = 8
 VCPUOP_SET_SINGLESHOT: Final = 8
 
 
@@ -140,9 +142,7 @@ class Guests(Hypervisor):
             body: i64 = 0
             if number >= 0:
                 self.handle_source(self.sources[number], pcpu.number)
-                body = self.costs[Cost.G_NIC_ISR]
-                if number == vcpu.timer_source:
-                    body = self.costs[Cost.G_TICK]
+                body = self.costs[self.body_cost(vcpu, self.sources[number])]
             self.set_operation(vcpu, Op.BODY, self.costs[Cost.G_IRQ_ENTRY] + body)
         elif pc == 1 and number >= 0 and number == vcpu.timer_source:
             self.set_operation(vcpu, Op.ARM, 0)
@@ -153,7 +153,10 @@ class Guests(Hypervisor):
             self.set_operation(vcpu, Op.IRET, self.costs[Cost.G_IRET])
 
     def plan_upcall(self, pcpu: Pcpu, vcpu: Vcpu, d: i64) -> None:
-        """The event-channel upcall: take the selector, then each port: acknowledge, EOI hypercall, handler."""
+        """The event-channel upcall: take the selector, then each port: acknowledge, EOI hypercall, handler.
+
+        An upcall that came through the local APIC begins with its EOI. Cites: Linux enlighten_hvm.c callback
+        """
         pc: i64 = vcpu.pc[d]
         if pc == 0:
             self.set_operation(vcpu, Op.UPCALL, self.costs[Cost.G_IRQ_ENTRY] + self.costs[Cost.GUESTLOOP])
@@ -164,19 +167,14 @@ class Guests(Hypervisor):
         elif pc == 3:
             source: Source = self.sources[self.source_by_port(vcpu, vcpu.arg[d])]
             self.handle_source(source, pcpu.number)
-            body: i64 = self.costs[Cost.G_NIC_ISR]
-            if source.number == vcpu.timer_source:
-                body = self.costs[Cost.G_TICK]
-            elif self.disk_of_source[source.number] >= 0:
-                body = self.costs[Cost.G_DISK_ISR]
-            self.set_operation(vcpu, Op.BODY, body)
+            self.set_operation(vcpu, Op.BODY, self.costs[self.body_cost(vcpu, source)])
         elif pc == 4:
             if vcpu.timer_source >= 0 and vcpu.arg[d] == self.sources[vcpu.timer_source].port:
                 self.set_call(vcpu, VCPU_OP, VCPUOP_SET_SINGLESHOT, Cost.SETTIMER)
             else:
                 vcpu.pc[d] = 1
-                self.plan_port(vcpu, d)
-        elif pc == 6:
+                self.after_body(vcpu, d)
+        elif pc == UPCALL_EOI:
             self.set_operation(vcpu, Op.EOI, self.costs[Cost.EOI_VIRT])
         else:
             self.set_operation(vcpu, Op.IRET, self.costs[Cost.G_IRET])
@@ -190,12 +188,21 @@ class Guests(Hypervisor):
         elif vcpu.cpu.info.upcall_pending != 0:
             vcpu.pc[d] = 0
             self.set_operation(vcpu, Op.UPCALL, self.costs[Cost.GUESTLOOP])
-        elif vcpu.cpu.callback_style == Callback.UPCALL_VECTOR:
-            vcpu.pc[d] = 6
-            self.set_operation(vcpu, Op.EOI, self.costs[Cost.EOI_VIRT])
         else:
             vcpu.pc[d] = 7
             self.set_operation(vcpu, Op.IRET, self.costs[Cost.G_IRET])
+
+    def after_body(self, vcpu: Vcpu, d: i64) -> None:
+        """A port's handler has run: on to the next port."""
+        self.plan_port(vcpu, d)
+
+    def body_cost(self, vcpu: Vcpu, source: Source) -> i64:
+        """Return the cost number of a source's own handler."""
+        if source.number == vcpu.timer_source:
+            return Cost.G_TICK
+        if self.disk_of_source[source.number] >= 0:
+            return Cost.G_DISK_ISR
+        return Cost.G_NIC_ISR
 
     def set_call(self, vcpu: Vcpu, number: i64, sub: i64, cost: i64) -> None:
         """The next instruction is a hypercall."""
@@ -255,11 +262,17 @@ class Guests(Hypervisor):
         Cites: Xen physdev.c irq_status_query
         """
         port: i64 = vcpu.arg[d]
-        guest_clear_pending(vcpu.domain.shared, port)
+        if vcpu.domain.fifo != 0:
+            fifo_guest.guest_clear_pending(vcpu.domain.words, port)
+        else:
+            guest_clear_pending(vcpu.domain.shared, port)
         self.row(Kind.PORT_CLEAR, pcpu.number, vcpu.number, port, 0)
         source: Source = self.sources[self.source_by_port(vcpu, port)]
+        vcpu.last_port = port
         if vcpu.domain.is_pv == 0 and source.irq >= 0 and irq_status(0) & NEEDS_EOI != 0:
             vcpu.pc[d] = 2
+            if source.forgets > 0 and source.delivered % source.forgets == source.forgets - 1:
+                vcpu.pc[d] = 3
         else:
             vcpu.pc[d] = 3
 
@@ -316,22 +329,29 @@ class Guests(Hypervisor):
         """dom0 has finished with one completion and sends the next request."""
         vcpu.backlog -= 1
         for queue in self.disks:
-            if self.sources[queue.source].vcpu == vcpu.number:
+            if self.sources[queue.source].vcpu == vcpu.number and queue.front < 0:
                 after: i64 = submit(queue)
                 self.row(Kind.DISK_SUBMIT, vcpu.cpu.running_on, vcpu.number, queue.source, queue.flying)
                 self.calendar.push(self.now + after, Event.DISK, queue.number, 0)
                 return
 
     def active_port(self, vcpu: Vcpu) -> i64:
-        """The lowest port that is pending, unmasked, in a selected word and bound to this vCPU; -1 for none.
+        """The next port that is pending, unmasked, in a selected word and bound to this vCPU; -1 for none.
 
-        The binding is Linux's per-CPU mask, without which one vCPU would take another's events.
+        VIRQ_TIMER goes first; then round robin from behind the port handled last. The binding is Linux's per-CPU mask,
+        without which one vCPU would take another's events.
         Cites: Linux events_2l.c evtchn_2l_handle_events
         """
         best: i64 = -1
+        nearest: i64 = PORTS
         for s in self.sources:
             port: i64 = s.port
-            if s.vcpu == vcpu.number and port >= 0 and (best < 0 or port < best):
-                if has_bit(vcpu.cpu.selector, 0, PACKED, port >> 6) and is_active(vcpu.domain.shared, port):
-                    best = port
+            if s.vcpu == vcpu.number and port >= 0:
+                after: i64 = (port - vcpu.last_port - 1) & (PORTS - 1)
+                if s.number == vcpu.timer_source:
+                    after = -1
+                if after < nearest and has_bit(vcpu.cpu.selector, 0, PACKED, port >> 6):
+                    if is_active(vcpu.domain.shared, port):
+                        best = port
+                        nearest = after
         return best

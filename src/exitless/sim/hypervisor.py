@@ -1,128 +1,36 @@
-"""Xen's part: physical interrupts, softirqs, raising event channels, kicks, timers.
+"""Xen's part: physical interrupts, softirqs, timers, what exits cost.
 
 What is decided is decided by rules; this file strings them together in Xen's order and charges for them.
 """
 
+from typing import Final
+
 from mypy_extensions import i64
 
-from exitless.arch.outcome import Kick, Raise
 from exitless.arch.x86.host_vectors import HostVector
 from exitless.arch.x86.lapic import acknowledge, deliverable, end_of_interrupt
-from exitless.arch.xen.callback import ASSERT_KICK, ASSERT_LAPIC, ASSERT_TASKLET, assert_callback
 from exitless.arch.xen.dpci import Dpci, raise_for
 from exitless.arch.xen.dpci import begin as dpci_begin
 from exitless.arch.xen.dpci import end as dpci_end
-from exitless.arch.xen.two_level import mark_events_pending, raise_port
+from exitless.arch.xen.pirq import AckType
 from exitless.bits.words import lowest_of_word, shl
-from exitless.mech.procedures.assist import set_irq
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
-from exitless.sim.scheduling import Scheduling
-from exitless.sim.state import Domain, Event, Irq, Pcpu, Phase, Softirq, Source, Vcpu
+from exitless.sim.pending_eoi import PendingEoi
+from exitless.sim.state import Event, Irq, Pcpu, Phase, Softirq, Source, Vcpu
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
 
+# What an exit that is no hypercall was for, in ``Vcpu.call``: 0 the EOI, 1 the timer, and these.
+ICR_LOW: Final = 2
+ICR_HIGH: Final = 3
 
-class Hypervisor(Scheduling):
+
+class Hypervisor(PendingEoi):
     """Interrupt handling in root mode."""
 
     def __init__(self, pcpus: i64, sinks: list[Sink]) -> None:
         super().__init__(pcpus, sinks)
-
-    # Kicks and posts.
-
-    def kick(self, here: Pcpu, vcpu: Vcpu) -> None:
-        """vcpu_kick: unblock; if it was running, force it through VM entry. Cites: Xen domain.c vcpu_kick"""
-        self.charge(here, Cost.KICK)
-        where: i64 = vcpu.cpu.running_on
-        self.unblock(here, vcpu)
-        if where >= 0 and (here.in_irq != 0 or here.current != vcpu.number):
-            self.raise_softirq_on(here, self.pcpus[where], Softirq.VCPU_KICK)
-
-    def request(self, here: Pcpu, vcpu: Vcpu, vector: i64, level: i64) -> None:
-        """vlapic_set_irq for a vCPU, and whatever notification its delivery owes."""
-        self.charge(here, Cost.VLAPIC)
-        had_on: i64 = vcpu.cpu.pid.on
-        answer: i64 = set_irq(vcpu.cpu, vcpu.delivery, vector, level)
-        if vcpu.cpu.has_posting != 0:
-            what: i64 = 0
-            if answer == Kick.NOTIFY:
-                what = 1
-            elif answer == Kick.NONE:
-                what = 2
-            if had_on != 0:
-                what += 8
-            if vcpu.cpu.pid.sn != 0:
-                what += 4
-                self.suppressed_posts += 1
-            self.row(Kind.PID_POST, here.number, vcpu.number, vector, what)
-        else:
-            merged: i64 = 0
-            if answer == Kick.NONE:
-                merged = 1
-            self.row(Kind.IRQ_REQUEST, here.number, vcpu.number, vector, merged)
-        if answer == Kick.EXIT:
-            self.kick(here, vcpu)
-        elif answer == Kick.NOTIFY:
-            self.notify(here, vcpu)
-
-    def notify(self, here: Pcpu, vcpu: Vcpu) -> None:
-        """A posted interrupt is claimed: unblock, then notify where the vCPU runs.
-
-        Cites: Xen vmx.c vmx_deliver_posted_intr
-        """
-        where: i64 = vcpu.cpu.running_on
-        self.unblock(here, vcpu)
-        if where < 0 or (here.in_irq == 0 and here.current == vcpu.number):
-            return
-        if where == here.number:
-            if here.softirqs == 0:
-                self.raise_softirq(here, Softirq.VCPU_KICK)
-        else:
-            self.send_ipi(here, where, self.posted_vector)
-
-    # Event channels.
-
-    def raise_event(self, here: Pcpu, domain: Domain, port: i64, vcpu: Vcpu) -> None:
-        """Raise a port of ``domain`` whose notify vCPU is ``vcpu``, and tell the vCPU if it must be told."""
-        self.charge(here, Cost.EVRAISE)
-        answer: i64 = raise_port(domain.shared, vcpu.cpu.info, port)
-        self.row(Kind.PORT_RAISE, here.number, vcpu.number, port, answer)
-        if answer != Raise.DELIVERED:
-            return
-        self.mark_events(here, domain, vcpu)
-
-    def mark_events(self, here: Pcpu, domain: Domain, vcpu: Vcpu) -> None:
-        """Mark events pending; assert the callback of an HVM guest, kick a PV one.
-
-        Cites: Xen domain.c vcpu_mark_events_pending
-        """
-        already: i64 = 0
-        if mark_events_pending(vcpu.cpu.info):
-            already = 1
-        self.row(Kind.UPCALL_MARK, here.number, vcpu.number, already, 0)
-        if already != 0:
-            return
-        if domain.is_pv != 0:
-            self.kick(here, vcpu)
-        else:
-            self.assert_callback(here, vcpu)
-
-    def assert_callback(self, here: Pcpu, vcpu: Vcpu) -> None:
-        """hvm_assert_evtchn_irq: from interrupt context it is left to a tasklet. A global vector needs but a kick.
-
-        Cites: Xen hvm/irq.c hvm_assert_evtchn_irq
-        """
-        way: i64 = assert_callback(here.in_irq, vcpu.cpu.callback_style, 1, vcpu.index)
-        if way == ASSERT_TASKLET:
-            here.tasklets.append(vcpu.number)
-            self.raise_softirq(here, Softirq.TASKLET)
-            return
-        if way == ASSERT_LAPIC:
-            self.charge(here, Cost.CALLBACK)
-            self.request(here, vcpu, vcpu.cpu.callback_vector, 0)
-        elif way == ASSERT_KICK:
-            self.kick(here, vcpu)
 
     # Physical interrupts.
 
@@ -138,7 +46,8 @@ class Hypervisor(Scheduling):
     def start_irq(self, pcpu: Pcpu, vector: i64, resume: i64) -> None:
         """do_IRQ begins with a vector that the local APIC has already moved into service.
 
-        Maskable MSIs, interprocessor and timer vectors get their EOI at once; nothing of a guest's is waited for.
+        Maskable MSIs, interprocessor and timer vectors get their EOI at once; only an MSI without a mask bit is held
+        until its guest has ended it.
         """
         number: i64 = pcpu.irq_of[vector]
         self.row(Kind.HOST_IRQ, pcpu.number, pcpu.current, vector, number)
@@ -149,8 +58,9 @@ class Hypervisor(Scheduling):
             self.charge(pcpu, Cost.TIMERIRQ)
         else:
             self.charge(pcpu, Cost.DIRECT)
-        end_of_interrupt(pcpu.lapic)
-        self.row(Kind.LAPIC_EOI, pcpu.number, -1, vector, 0)
+        if number < 0 or not self.keep_in_service(pcpu, self.irqs[number]):
+            end_of_interrupt(pcpu.lapic)
+            self.row(Kind.LAPIC_EOI, pcpu.number, -1, vector, 0)
         self.begin(pcpu, Phase.IRQ, vector)
 
     def finish_irq(self, pcpu: Pcpu, vector: i64) -> None:
@@ -166,6 +76,8 @@ class Hypervisor(Scheduling):
             self.raise_softirq(pcpu, Softirq.VCPU_KICK)
         elif vector == self.wakeup_vector:
             self.walk_blocked(pcpu)
+        elif vector == HostVector.CALL_FUNCTION:
+            self.flush_called(pcpu)
         pcpu.in_irq = 0
 
     def device_interrupt(self, pcpu: Pcpu, irq: Irq) -> None:
@@ -174,6 +86,8 @@ class Hypervisor(Scheduling):
         vcpu: Vcpu = self.vcpus[source.vcpu]
         if irq.wanted >= 0 and irq.wanted != irq.pcpu:
             self.move_irq(irq)
+        if irq.ack != AckType.NONE:
+            self.mark(irq)
         if vcpu.domain.is_pv != 0:
             self.raise_event(pcpu, vcpu.domain, source.port, vcpu)
         elif raise_for(irq.dpci):
@@ -282,6 +196,8 @@ class Hypervisor(Scheduling):
                 v.timer_at = -1
                 self.charge(pcpu, Cost.TIMER_CALLBACK)
                 self.guest_timer(pcpu, v)
+        if len(self.slow_irqs) > 0:
+            self.force_eois(pcpu)
         self.program_timer(pcpu)
 
     def guest_timer(self, pcpu: Pcpu, vcpu: Vcpu) -> None:
@@ -311,10 +227,16 @@ class Hypervisor(Scheduling):
             self.charge(pcpu, Cost.HLT)
         elif reason == Exit.VMCALL:
             self.charge(pcpu, Cost.HYPERCALL)
-            self.charge(pcpu, vcpu.call_arg)
+            if vcpu.call_arg >= 0:
+                self.charge(pcpu, vcpu.call_arg)
         elif vcpu.call == 0:
             self.charge(pcpu, Cost.EOI_EXIT)
             self.charge(pcpu, Cost.MSIEOI)
+        elif vcpu.call == ICR_LOW or vcpu.call == ICR_HIGH:
+            if reason == Exit.APIC_ACCESS:
+                self.charge(pcpu, Cost.APIC_EMULATION)
+            if vcpu.call == ICR_LOW:
+                self.charge(pcpu, Cost.ICR)
         else:
             self.charge(pcpu, Cost.APIC_EMULATION)
             self.charge(pcpu, Cost.SETTIMER)

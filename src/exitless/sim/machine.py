@@ -15,6 +15,7 @@ from exitless.arch.laws import (
 from exitless.arch.x86.host_vectors import HostVector
 from exitless.arch.x86.lapic import acknowledge, deliverable
 from exitless.arch.xen.callback import Callback
+from exitless.bits.words import shl
 from exitless.errors import Impossible
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
@@ -74,7 +75,8 @@ class Machine(Root):
         if not svi_is_highest(cpu.vapic):
             return Law.SVI_IS_HIGHEST_IN_SERVICE
         if self.just_entered == vcpu.number and cpu.has_vid != 0 and not rvi_covers(cpu.vapic):
-            return Law.RVI_COVERS_REQUESTS
+            if self.pcpus[where].softirqs & shl(1, Softirq.VCPU_KICK) == 0:
+                return Law.RVI_COVERS_REQUESTS
         if cpu.has_posting != 0 and self.rescan_pir != 0 and not posted_is_outstanding(cpu.pid):
             return Law.POSTED_IS_OUTSTANDING
         if cpu.has_hooks != 0:
@@ -192,5 +194,5 @@ class Machine(Root):
             self.tickle(self.pcpus[pcpu], vcpu)
 
     def arrival(self, vcpu: Vcpu, port: i64) -> None:
-        """An event for a vCPU comes from outside the model."""
-        raise Impossible("no arrivals from outside in this machine")
+        """Something for a vCPU comes from outside the model: an interrupt of the load with that number."""
+        self.device_arrives(self.loads[port], port)

@@ -10,14 +10,16 @@ from exitless.errors import Impossible
 from exitless.mech.procedures.assist import has_deliverable, intr_assist
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
-from exitless.sim.execution import Execution
-from exitless.sim.guest import VCPU_OP
+from exitless.sim.guest import PHYSDEV_OP, VCPU_OP
+from exitless.sim.hypervisor import ICR_HIGH, ICR_LOW
+from exitless.sim.signals import EVENT_CHANNEL_OP
 from exitless.sim.state import Mode, Pcpu, Phase, Resume, Softirq, Vcpu
+from exitless.sim.workload import FIRST_HOST_VECTOR, Workload
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner, RunState
 
 
-class Root(Execution):
+class Root(Workload):
     """The phases of Xen's path from an exit, an interrupt or a hypercall back to a guest or to idle."""
 
     def __init__(self, pcpus: i64, sinks: list[Sink]) -> None:
@@ -53,13 +55,15 @@ class Root(Execution):
         elif phase == Phase.PV_RETURN:
             self.pv_return(pcpu, self.vcpus[pcpu.current])
         elif phase == Phase.PV_CALL:
-            self.pv_block(pcpu, self.vcpus[pcpu.current])
+            self.pv_call(pcpu, self.vcpus[pcpu.current], argument)
         else:
             raise Impossible("a pCPU's phase has no meaning")
 
     def exited(self, pcpu: Pcpu, vcpu: Vcpu, reason: i64) -> None:
         """The exit itself is over: the handler of its reason begins."""
-        if reason == Exit.EXTERNAL_INTERRUPT or reason == Exit.EXCEPTION_NMI:
+        if reason == Exit.EXTERNAL_INTERRUPT or (
+            reason == Exit.EXCEPTION_NMI and vcpu.exit_argument >= FIRST_HOST_VECTOR
+        ):
             self.start_irq(pcpu, vcpu.exit_argument, Resume.EXIT_PATH)
             return
         self.exit_cost(pcpu, vcpu)
@@ -72,15 +76,29 @@ class Root(Execution):
         elif reason == Exit.HLT:
             self.halt(pcpu, vcpu)
         elif reason == Exit.VMCALL:
-            if vcpu.call == VCPU_OP:
-                self.arm_guest_timer(vcpu, self.now + vcpu.period)
+            self.hypercall(pcpu, vcpu)
         elif reason == Exit.EOI_INDUCED:
+            self.guest_ends_vector(pcpu, vcpu, vcpu.exit_argument)
+        elif reason == Exit.EXCEPTION_NMI:
             return
         elif vcpu.call == 0:
-            software_eoi(vcpu.cpu.vapic)
+            ended: i64 = software_eoi(vcpu.cpu.vapic)
             vcpu.cpu.forwarded = -1
-        else:
+            self.guest_ends_vector(pcpu, vcpu, ended)
+        elif vcpu.call == ICR_LOW:
+            self.send_by_icr(pcpu, vcpu.talk_to)
+        elif vcpu.call != ICR_HIGH:
             self.arm_guest_timer(vcpu, self.now + vcpu.period)
+
+    def hypercall(self, pcpu: Pcpu, vcpu: Vcpu) -> None:
+        """What a hypercall is for: the guest's timer, an event to send, the EOI of a PIRQ."""
+        if vcpu.call == VCPU_OP:
+            self.arm_guest_timer(vcpu, self.now + vcpu.period)
+        elif vcpu.call == EVENT_CHANNEL_OP:
+            self.send_event(pcpu, vcpu.send_to)
+        elif vcpu.call == PHYSDEV_OP and len(self.slow_irqs) > 0:
+            source: i64 = self.source_by_port(vcpu, vcpu.arg[vcpu.depth - 1])
+            self.guest_ends(pcpu, self.irqs[self.sources[source].irq])
 
     def halt(self, pcpu: Pcpu, vcpu: Vcpu) -> None:
         """HLT: block, unless something deliverable is pending. The flag is set first, the question asked second.
@@ -206,6 +224,8 @@ class Root(Execution):
         if pcpu.loaded == chosen:
             return False
         self.charge(pcpu, Cost.CTXSW)
+        if next_vcpu.ran_on >= 0 and next_vcpu.ran_on != pcpu.number and next_vcpu.domain.is_pv == 0:
+            self.charge(pcpu, Cost.VMCS_MOVE)
         self.begin(pcpu, Phase.SWITCH, 0)
         return True
 
@@ -259,6 +279,15 @@ class Root(Execution):
         pcpu.mode = Mode.PV
         self.owner_row(pcpu, Owner.DOM0, 0)
         self.go_on(pcpu, vcpu)
+
+    def pv_call(self, pcpu: Pcpu, vcpu: Vcpu, argument: i64) -> None:
+        """A PV guest's hypercall: SCHEDOP_block for 0, else EVTCHNOP_send for the source of that number + 1."""
+        if argument == 0:
+            self.pv_block(pcpu, vcpu)
+            return
+        self.send_event(pcpu, argument - 1)
+        if not self.take_interrupts(pcpu, Resume.PV_PATH):
+            self.loop(pcpu)
 
     def pv_block(self, pcpu: Pcpu, vcpu: Vcpu) -> None:
         """SCHEDOP_block: events are unmasked, the flag is set, and only then is it asked whether one is pending.

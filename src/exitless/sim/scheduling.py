@@ -232,6 +232,8 @@ class Scheduling(Core):
         vcpu.ran_on = pcpu.number
         pcpu.loaded = vcpu.number
         if vcpu.cpu.has_hooks != 0:
+            if vcpu.cpu.pid.ndst != pcpu.number:
+                self.row(Kind.PID_MOVE, pcpu.number, vcpu.number, vcpu.cpu.pid.ndst, pcpu.number)
             vcpu.cpu.pid.ndst = pcpu.number
             vcpu.cpu.pid.sn = 0
             if self.rescan_pir != 0 and has_posted(vcpu.cpu.pid):
@@ -242,6 +244,10 @@ class Scheduling(Core):
         if vcpu.cpu.has_hooks != 0 and vcpu.cpu.blocked == 0:
             vcpu.cpu.pid.sn = 1
 
+    def forced_deadline(self, pcpu: Pcpu) -> i64:
+        """When Xen must end an interrupt that a guest has not, -1 for never."""
+        return -1
+
     def program_timer(self, pcpu: Pcpu) -> None:
         """Set the local APIC timer of a pCPU to its earliest deadline."""
         best: i64 = pcpu.tick_at
@@ -250,6 +256,9 @@ class Scheduling(Core):
         for v in self.vcpus:
             if v.timer_at >= 0 and v.pcpu == pcpu.number and (best < 0 or v.timer_at < best):
                 best = v.timer_at
+        forced: i64 = self.forced_deadline(pcpu)
+        if forced >= 0 and (best < 0 or forced < best):
+            best = forced
         if best >= 0 and best < self.now:
             best = self.now
         if best >= 0 and (pcpu.timer_at < 0 or best < pcpu.timer_at):

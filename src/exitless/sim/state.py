@@ -7,10 +7,17 @@ from mypy_extensions import i64
 
 from exitless.arch.x86.lapic import LocalApic
 from exitless.arch.xen.dpci import DpciRecord
+from exitless.arch.xen.eoi_stack import EoiStack
+from exitless.arch.xen.fifo import ControlBlock, EventArray
+from exitless.arch.xen.fifo_guest import Cursor
+from exitless.arch.xen.pirq import AckType, PirqGuest
 from exitless.arch.xen.two_level import SharedInfo
 from exitless.bits.words import zeros
 from exitless.mech.delivery import Delivery
 from exitless.mech.vcpu import VirtualCpu
+from exitless.sim.chance import Stream
+
+NO_WORDS: Final = EventArray(0)
 
 
 class Mode:
@@ -34,7 +41,7 @@ class Event:
     DISK: Final = 7  # x queue: the controller completes a request
     TIMER: Final = 8  # x pCPU: the local APIC timer of this pCPU fires
     MOVE: Final = 9  # x vCPU, y pCPU: the administrator moves a vCPU
-    ARRIVAL: Final = 10  # x vCPU, y port: an event from outside the model, for replay
+    ARRIVAL: Final = 10  # x vCPU, y number: something from outside the model, for replay and for loads
 
 
 class Phase:
@@ -113,6 +120,16 @@ class Pcpu:
         self.irq_of: vec[i64] = zeros(256)
         self.dpci: list[i64] = []
         self.tasklets: list[i64] = []
+        self.eoi_stack: EoiStack = EoiStack()
+
+
+class Role:
+    """Whose handler a source runs: a device's or timer's, that of a paravirtual disk or its backend, or an IPI's."""
+
+    DEVICE: Final = 0
+    FRONT: Final = 1
+    BACK: Final = 2
+    IPI: Final = 3
 
 
 class Source:
@@ -120,7 +137,8 @@ class Source:
 
     ``serial`` numbers assertions; ``outstanding`` is the serial not yet handled, 0 for none. ``vector`` is the
     guest's vector (0 for a PV or event-channel source), ``port`` its event channel (-1 for none), ``irq`` Xen's
-    irq number (-1 for a source that needs none), ``index`` its remapping-table entry.
+    irq number (-1 for a source that needs none), ``index`` its remapping-table entry. Of a PIRQ every ``forgets``-th
+    EOI hypercall is forgotten by the guest (0: none). ``role`` is one of Role, ``front`` the ring it belongs to.
     """
 
     def __init__(self, number: i64, vcpu: i64) -> None:
@@ -134,10 +152,17 @@ class Source:
         self.outstanding: i64 = 0
         self.delivered: i64 = 0
         self.merged: i64 = 0
+        self.forgets: i64 = 0
+        self.role: i64 = Role.DEVICE
+        self.front: i64 = -1
 
 
 class Irq:
-    """A device interrupt as Xen knows it. ``wanted`` is the pCPU it shall move to at its next occurrence, -1 none."""
+    """A device interrupt as Xen knows it. ``wanted`` is the pCPU it shall move to at its next occurrence, -1 none.
+
+    ``ack`` is one of AckType, ``bound`` the account of the one guest it is bound to, ``held_on`` the pCPU on whose
+    pending-EOI stack it is (-1 none), ``forced_at`` when Xen ends it if the guest has not, in ps (-1 not armed).
+    """
 
     def __init__(self, number: i64, source: i64, vector: i64, pcpu: i64) -> None:
         self.number: i64 = number
@@ -146,10 +171,17 @@ class Irq:
         self.pcpu: i64 = pcpu
         self.wanted: i64 = -1
         self.dpci: DpciRecord = DpciRecord()
+        self.ack: i64 = AckType.NONE
+        self.bound: PirqGuest = PirqGuest(AckType.NONE, 1)
+        self.held_on: i64 = -1
+        self.forced_at: i64 = -1
 
 
 class Domain:
-    """A domain: what its vCPUs share. ``is_pv`` is 1 for a PV domain. ``first`` is its first vCPU's number."""
+    """A domain: what its vCPUs share. ``is_pv`` is 1 for a PV domain. ``first`` is its first vCPU's number.
+
+    With ``fifo`` 1 its event channels are those of ``words`` and ``blocks`` (one a vCPU), otherwise of ``shared``.
+    """
 
     def __init__(self, number: i64, is_pv: i64) -> None:
         self.number: i64 = number
@@ -158,6 +190,9 @@ class Domain:
         self.vcpus: i64 = 0
         self.shared: SharedInfo = SharedInfo()
         self.event_path: i64 = 0
+        self.fifo: i64 = 0
+        self.words: EventArray = NO_WORDS
+        self.blocks: list[ControlBlock] = []
 
 
 class Vcpu:
@@ -165,7 +200,11 @@ class Vcpu:
 
     Program: ``frames`` stacks of kind, program counter and argument (depth at most 8), ``operation`` the number of
     the operation under way and ``left`` what is left of it in ps. ``unread`` frames wait for the application;
-    ``busy`` is 1 for an application that never sleeps.
+    ``busy`` is 1 for an application that never sleeps. ``last_port`` is the port the upcall handled last, ``cursor``
+    what it remembers of FIFO queues. ``talk_ps`` is the mean time between two interprocessor interrupts that it sends
+    (0: none), ``talk_by`` one of Talk, ``talk_to`` the source that the one under way is for, ``ipi_source`` the
+    source of those that it gets; ``send_to`` is the source for which its next EVTCHNOP_send is, ``serves`` the
+    ring that a backend's operation is for.
     """
 
     def __init__(self, number: i64, domain: Domain, index: i64, delivery: Delivery) -> None:
@@ -204,3 +243,14 @@ class Vcpu:
         self.unread: i64 = 0
         self.busy: i64 = 0
         self.polling: i64 = 0
+        self.last_port: i64 = -1
+        self.cursor: Cursor = Cursor()
+        self.talk_ps: i64 = 0
+        self.talk_by: i64 = 0
+        self.talk_to: i64 = -1
+        self.talk_stage: i64 = 0
+        self.ipi_source: i64 = -1
+        self.send_to: i64 = -1
+        self.serves: i64 = -1
+        self.chance: Stream = Stream(0, 400 + number)
+        self.working: i64 = -1

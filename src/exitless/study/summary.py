@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from exitless.record.block import Header
-from exitless.study.tally import NOBODY, REASONS, Tally
+from exitless.study.tally import NOBODY, REASONS, Tally, Wait
+from exitless.study.watch import Watch
 from exitless.vocab.exits import VMX_NAMES
 
 CALL_NAMES: dict[tuple[int, int], str] = {
@@ -13,6 +15,7 @@ CALL_NAMES: dict[tuple[int, int], str] = {
     (32, 4): "EVTCHNOP_send",
     (32, 9): "EVTCHNOP_unmask",
     (33, 12): "PHYSDEVOP_eoi",
+    (63, 0): "of the guest's own",
 }
 OWNER_NAMES = ("idle", "hypervisor", "dom0", "guest")
 
@@ -28,6 +31,7 @@ class Latency:
     p99: float = 0.0
     p999: float = 0.0
     max: float = 0.0
+    min: float = 0.0
 
     @classmethod
     def of(cls, sample_ps: list[int]) -> "Latency":
@@ -40,7 +44,7 @@ class Latency:
         def at(q: float) -> float:
             return s[min(n - 1, max(0, -(-int(q * 1000) * n // 1000) - 1))] / 1000
 
-        return cls(n, sum(s) / n / 1000, at(0.5), at(0.9), at(0.99), at(0.999), s[-1] / 1000)
+        return cls(n, sum(s) / n / 1000, at(0.5), at(0.9), at(0.99), at(0.999), s[-1] / 1000, s[0] / 1000)
 
     def as_json(self) -> dict[str, float]:
         """The fields of the contract, in ns."""
@@ -64,6 +68,58 @@ class SourceResult:
     spurious: int
     ran: int
     exits_when_running: float
+    by_state: dict[str, Latency] = field(default_factory=dict)
+
+
+STATES = ("running", "runnable", "blocked", "offline")
+
+
+def by_state(wait: Wait) -> dict[str, Latency]:
+    """Part a source's latencies by the runstate of its vCPU at the assertion."""
+    samples: dict[str, list[int]] = {name: [] for name in STATES[:3]}
+    for latency, state in zip(wait.latency, wait.states, strict=True):
+        samples.setdefault(STATES[int(state)], []).append(int(latency))
+    return {name: Latency.of(sample) for name, sample in samples.items()}
+
+
+@dataclass
+class Extras:
+    """What only some scenarios are about; all latencies are samples of lengths of time."""
+
+    windows: Latency = field(default_factory=Latency)
+    windows_holding: Latency = field(default_factory=Latency)
+    holds: Latency = field(default_factory=Latency)
+    forced: int = 0
+    moves: int = 0
+    routes: int = 0
+    descriptors: int = 0
+    strays: int = 0
+    turns_blocked: int = 0
+    turns_by_waker: Latency = field(default_factory=Latency)
+    turns_by_waiter: Latency = field(default_factory=Latency)
+
+    @classmethod
+    def of(cls, watch: Watch) -> "Extras":
+        """Read them off what watched."""
+        w, h, t, u = watch.windows, watch.holds, watch.travels, watch.turns
+        return cls(
+            sample(w.armed), sample(w.held), sample(h.held), int(h.forced), int(t.moves), int(t.routes),
+            int(t.descriptors), int(t.strays), int(u.blocked), sample(u.by_waker), sample(u.by_waiter),
+        )  # fmt: skip
+
+    def as_json(self) -> dict[str, Any]:
+        """Turn into fields; a sample has its number beside its percentiles."""
+        out: dict[str, Any] = {}
+        for key, value in vars(self).items():
+            out[key] = (
+                {"count": value.count, "min": value.min, **value.as_json()} if isinstance(value, Latency) else value
+            )
+        return out
+
+
+def sample(cells: Iterable[int]) -> Latency:
+    """Make percentiles of a column of the compiled counters."""
+    return Latency.of([int(x) for x in cells])
 
 
 @dataclass
@@ -113,6 +169,7 @@ class Summary:
     longest_guest_ps: int = 0
     first_source: str = ""
     meeting: Met | None = None
+    extras: Extras | None = None
     laws_checked: int = 0
     laws_broken: list[str] = field(default_factory=list)
 
@@ -144,6 +201,7 @@ def summarize(tally: Tally, header: Header, outstanding: list[int], primary: int
             Latency.of([int(x) for x in wait.latency]), Latency.of([int(x) for x in wait.taken]),
             wait.met, wait.first, wait.spurious,
             wait.ran_handled, int(wait.ran_exits) / int(wait.ran_handled) if wait.ran_handled else 0.0,
+            by_state(wait) if tally.watching else {},
         )  # fmt: skip
         mine = {r: int(tally.cause[n * REASONS + r]) for r in range(REASONS) if tally.cause[n * REASONS + r]}
         out.by_source[name] = reason_names(mine, names)
@@ -168,6 +226,8 @@ def summarize(tally: Tally, header: Header, outstanding: list[int], primary: int
     out.wakeups, out.switches, out.moves = int(tally.wakeups), int(tally.switches), int(tally.moves)
     out.frames, out.drops, out.held_posts = int(tally.frames), int(tally.drops), int(tally.held_posts)
     out.longest_guest_ps = int(tally.longest_guest_ps)
+    if tally.watching:
+        out.extras = Extras.of(tally.watch)
     m = tally.meeting
     if m.rival >= 0:
         held = Latency.of([int(x) for x in m.held])

@@ -12,11 +12,14 @@ from exitless.bits.words import zeros
 from exitless.record.columns import WHERE, A, B
 from exitless.record.sinks import Sink
 from exitless.study.meeting import Meeting
+from exitless.study.watch import Watch
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
 
 REASONS: Final = 96
 NOBODY: Final = 63
+# In ``targets``: no pCPU is meant, but wherever the source's vCPU runs.
+WHEREVER: Final = -2
 
 
 class Wait:
@@ -24,7 +27,8 @@ class Wait:
 
     ``latency`` holds assertion to handler, ``taken`` assertion to the moment the processor took the interrupt
     (host dispatch, posted-interrupt processing or direct delivery). ``ran`` is 1 when a guest ran on the target pCPU at
-    the assertion; ``ran_handled`` and ``ran_exits`` count such interrupts and the exits they caused.
+    the assertion; ``ran_handled`` and ``ran_exits`` count such interrupts and the exits they caused. ``states`` has the
+    runstate that the vCPU had at the assertion, beside ``latency``.
     """
 
     def __init__(self) -> None:
@@ -41,6 +45,8 @@ class Wait:
         self.ran: i64 = 0
         self.ran_handled: i64 = 0
         self.ran_exits: i64 = 0
+        self.state: i64 = 0
+        self.states: vec[i64] = vec[i64]([])
 
 
 class Tally(Sink):
@@ -50,7 +56,8 @@ class Tally(Sink):
     times 4 plus owner; ``injected``, ``windows``, ``delivered``, ``eoi``, ``eoi_exits``, ``rvi_written``,
     ``host_irqs`` by vector;
     ``calls`` by hypercall number; ``runstates`` by old times 4 plus new; ``held_ps`` the longest wait of a host vector
-    while a guest ran on its pCPU, by vector. Units: ps.
+    while a guest ran on its pCPU, by vector. ``upcall`` is the vector of an upcall that begins with its EOI, -1 for
+    none: whose that EOI's exit is shows only when the upcall takes a port. Units: ps.
     """
 
     def __init__(
@@ -100,6 +107,11 @@ class Tally(Sink):
         self.longest_guest_ps: i64 = 0
         self.entered: vec[i64] = zeros(vcpus)
         self.meeting: Meeting = Meeting(-1, -1, -1)
+        self.upcall: i64 = -1
+        self.upcall_ends: vec[i64] = zeros(vcpus)
+        self.deferred: vec[i64] = zeros(vcpus)
+        self.watching: i64 = 0
+        self.watch: Watch = Watch(pcpus, vcpus)
         i: i64 = 0
         while i < sources:
             self.waits.append(Wait())
@@ -130,6 +142,8 @@ class Tally(Sink):
         """Count one row."""
         if kind < 96:
             self.kinds[kind] += 1
+        if self.watching != 0:
+            self.watch.one(t, kind, pcpu, vcpu, a, b)
         if kind == Kind.CPU_OWNER:
             self.owner_changes(t, pcpu, a)
         elif kind == Kind.SOURCE_ASSERT:
@@ -149,6 +163,9 @@ class Tally(Sink):
                 self.call_cause[self.current[vcpu]] += 1
         elif kind == Kind.PORT_CLEAR:
             self.current[vcpu] = self.source_of_port(vcpu, a)
+            if self.deferred[vcpu] != 0:
+                self.caused(self.current[vcpu], self.deferred[vcpu] - 1)
+                self.deferred[vcpu] = 0
         elif kind == Kind.LAPIC_ACCEPT:
             if pcpu >= 0 and self.accepted_at[pcpu * 256 + a] < 0:
                 self.accepted_at[pcpu * 256 + a] = t
@@ -178,6 +195,8 @@ class Tally(Sink):
         elif kind == Kind.IRQ_EOI:
             self.eoi[a & 255] += 1
             self.eoi_exits[a & 255] += b
+            if a == self.upcall and vcpu >= 0:
+                self.upcall_ends[vcpu] = b
             self.meeting.ended(pcpu, a)
         elif kind == Kind.RVI_WRITE:
             self.rvi_written[b & 255] += 1
@@ -217,6 +236,9 @@ class Tally(Sink):
             target: i64 = self.targets[source]
             if target >= 0 and self.owner[target] == Owner.GUEST:
                 wait.ran = 1
+            elif target == WHEREVER and self.entered[self.vcpu_of[source]] >= 0:
+                wait.ran = 1
+            wait.state = self.watch.state[self.vcpu_of[source]]
 
     def handled(self, t: i64, vcpu: i64, source: i64, serial: i64) -> None:
         """A source's handler starts; another that waits for the same pCPU was met and came second."""
@@ -229,6 +251,7 @@ class Tally(Sink):
         wait.handled += 1
         wait.ran_handled += wait.ran
         wait.latency = append(wait.latency, t - wait.since)
+        wait.states = append(wait.states, wait.state)
         for number in range(len(self.waits)):
             other: Wait = self.waits[number]
             if number != source and other.since >= 0 and self.targets[number] == self.targets[source]:
@@ -247,15 +270,31 @@ class Tally(Sink):
             self.pcpu_exits[pcpu] += 1
         if vcpu < 0:
             return
+        self.entered[vcpu] = -1
         who: i64 = self.current[vcpu]
         if reason == Exit.EXTERNAL_INTERRUPT or reason == Exit.EXCEPTION_NMI:
             who = self.source_of_vector(pcpu, argument)
         elif reason == Exit.HLT:
             who = NOBODY
             self.current[vcpu] = NOBODY
-        self.cause[who * REASONS + r] += 1
+        elif self.upcall_ends[vcpu] != 0:
+            self.upcall_ends[vcpu] = 0
+            self.settle_deferred(vcpu)
+            self.deferred[vcpu] = r + 1
+            return
+        self.caused(who, r)
+
+    def caused(self, who: i64, reason: i64) -> None:
+        """An exit is of a source's doing, or nobody's."""
+        self.cause[who * REASONS + reason] += 1
         if who != NOBODY:
             self.waits[who].ran_exits += self.waits[who].ran
+
+    def settle_deferred(self, vcpu: i64) -> None:
+        """No port came after the EOI of an upcall, so that its exit is nobody's."""
+        if self.deferred[vcpu] != 0:
+            self.caused(NOBODY, self.deferred[vcpu] - 1)
+            self.deferred[vcpu] = 0
 
     def dispatched(self, t: i64, pcpu: i64, vector: i64) -> None:
         """A pCPU takes a host vector: how long did it wait, and whose was it."""
@@ -270,6 +309,8 @@ class Tally(Sink):
         source: i64 = self.source_of_vector(pcpu, vector)
         if source != NOBODY:
             self.take(t, self.waits[source])
+            if self.watching != 0:
+                self.watch.travels.taken(pcpu, self.vcpu_of[source])
 
     def take(self, t: i64, wait: Wait) -> None:
         """The processor has taken a source's interrupt."""
@@ -305,3 +346,7 @@ class Tally(Sink):
         while p < self.pcpus:
             self.owner_changes(t, p, self.owner[p])
             p += 1
+        v: i64 = 0
+        while v < len(self.entered):
+            self.settle_deferred(v)
+            v += 1

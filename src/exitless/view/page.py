@@ -9,6 +9,7 @@ from exitless.record.block import Record
 from exitless.study.journeys import Journey, choose, of_source, of_vectors
 from exitless.study.registers import ALL, Field, registers
 from exitless.study.spans import rows
+from exitless.study.tally import NOBODY, REASONS, Tally
 from exitless.view.scene import Scene, part, place_of, scene, sources_of
 from exitless.view.timeline import reason_class
 from exitless.view.words import CITES, Card, cards, headline, host_name, reason_name
@@ -20,7 +21,7 @@ ROWS = 60_000
 JOURNEYS = 1_500
 SCRIPTS = (
     "model.js", "draw.js", "axis.js", "lanes.js", "marks.js", "over.js", "strip.js", "registers.js", "panel.js",
-    "find.js", "input.js", "page.js",
+    "find.js", "numbers.js", "compare.js", "tour.js", "live.js", "input.js", "page.js",
 )  # fmt: skip
 
 
@@ -29,21 +30,35 @@ def asset(name: str) -> str:
     return (resources.files("exitless.view") / "web" / name).read_text("utf-8")
 
 
+def document(
+    records: list[Record], first_ps: int | None = None, last_ps: int | None = None, source: str | None = None,
+    nth: int | None = None, budget: int = ROWS,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what a page draws. The records share one window; without one, as much as ``budget`` rows allow."""
+    first_ps, last_ps = _window(records, first_ps, last_ps, source, nth, budget // max(1, len(records)))
+    scenes = [scene(record, first_ps, last_ps, source, nth) for record in records]
+    return {
+        "records": [_record(s, record) for s, record in zip(scenes, records, strict=True)],
+        "kinds": {n: [row.name, row.a, row.b, row.says] for n, row in BY_KIND.items()},
+    }
+
+
 def page(
     records: list[Record], first_ps: int | None = None, last_ps: int | None = None, source: str | None = None,
     nth: int | None = None, budget: int = ROWS,
 ) -> str:  # fmt: skip
-    """Return the page as text. The records share one window; without one, as much is held as ``budget`` rows allow."""
-    first_ps, last_ps = _window(records, first_ps, last_ps, source, nth, budget // max(1, len(records)))
-    scenes = [scene(record, first_ps, last_ps, source, nth) for record in records]
-    document = {
-        "records": [_record(s, record) for s, record in zip(scenes, records, strict=True)],
-        "kinds": {n: [row.name, row.a, row.b, row.says] for n, row in BY_KIND.items()},
-    }
-    names = [r.header.mechanism for r in records if r.header.mechanism]
-    title = " · ".join([records[0].header.scenario or records[0].header.title or "record", *names[:3], "Exitless"])
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    scripts = "\n".join(asset(name) for name in SCRIPTS)
+    """Return the page as text; see :func:`document` for what it holds."""
+    return written(document(records, first_ps, last_ps, source, nth, budget))
+
+
+def written(data: dict[str, Any]) -> str:
+    """Return the page of a document, scripts and style inside. Only one with ``live`` facts asks a server."""
+    first = data["records"][0]
+    names = [r["name"] for r in data["records"] if r["name"] not in ("record", r["title"])]
+    title = " · ".join([first["scenario"] or first["title"] or "record", *names[:3], "Exitless"])
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    served = ("ask.js",) if "live" in data else ()
+    scripts = "\n".join(asset(name) for name in (*served, *SCRIPTS))
     parts = {"title": _escaped(title), "css": asset("page.css"), "data": text, "script": scripts}
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset("page.html"))
 
@@ -122,9 +137,31 @@ def _record(s: Scene, record: Record) -> dict[str, Any]:
         "reasons": {r: [reason_name(h, r), _sign(reason_name(h, r), r), total.get(r, 0)] for r in sorted(reasons)},
         "costs": [[n, o] for n, o in zip(h.costs, h.cost_origins, strict=False)],
         "journeys": [_journey(s, j, texts, shapes, low) for j in found], "texts": texts.all, "shapes": shapes.all,
-        "registers": _registers(record, low, high),
+        "registers": _registers(record, low, high), "causes": _causes(s),
         "chosen": next((n for n, j in enumerate(found) if _same(j, chosen)), -1),
     }  # fmt: skip
+
+
+_TALLIED = (Kind.SOURCE_ASSERT, Kind.SOURCE_MERGE, Kind.SOURCE_HANDLE, Kind.PORT_CLEAR, Kind.VM_EXIT)
+
+
+def _causes(s: Scene) -> dict[int, Any]:
+    """Return for each source how many of its interrupts were handled in the window, and exits by reason, as a tally
+    gives them to it."""
+    h = s.header
+    if not 0 < len(h.sources) < NOBODY or len(h.source_port) != len(h.sources) or not h.vcpus:
+        return {}
+    pcpus = max([h.pcpus, *(e.pcpu + 1 for e in s.events)])
+    unknown = [-1] * len(h.sources)
+    tally = Tally(pcpus, len(h.vcpus), len(h.sources), h.source_port, h.source_host_vector, h.source_vcpu, unknown)
+    for e in s.events:
+        if e.kind in _TALLIED and e.vcpu < len(h.vcpus):
+            tally.one(e.time_ps, e.kind, e.pcpu, e.vcpu, e.a, e.b)
+    out = {}
+    for n, wait in enumerate(tally.waits):
+        found = [[r, int(tally.cause[n * REASONS + r])] for r in range(REASONS) if tally.cause[n * REASONS + r]]
+        out[n] = [int(wait.handled), found]
+    return out
 
 
 def _registers(record: Record, low: int, high: int) -> dict[int, Any]:

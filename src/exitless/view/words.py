@@ -261,7 +261,14 @@ def _virtual(header: Header, s: Step, host: str) -> Words | None:
 def _channel(header: Header, s: Step, host: str) -> Words | None:
     vcpu = vcpu_name(header, s.vcpu)
     if s.kind == Kind.PORT_RAISE:
-        how = {0: "delivered", 1: "was pending", 2: "masked", 3: "selector was set"}.get(s.b, "?")
+        how = {
+            0: "delivered",
+            1: "was pending",
+            2: "masked",
+            3: "selector was set or appended",
+            4: "READY was set",
+            5: "linked already",
+        }.get(s.b, "?")
         return Words(
             f"Port {s.a} pending", how,
             f"{host} sets the pending bit of port {s.a}"

@@ -16,6 +16,7 @@ class Kind:
     PID_PROCESS: Final = 8
     PIR_SYNC: Final = 9
     IPI_SEND: Final = 10
+    PID_MOVE: Final = 11
 
     VM_EXIT: Final = 16
     VM_ENTRY: Final = 17
@@ -36,6 +37,8 @@ class Kind:
 
     PORT_RAISE: Final = 32
     PORT_CLEAR: Final = 33
+    PIRQ_HOLD: Final = 34
+    PIRQ_READY: Final = 35
     UPCALL_MARK: Final = 36
     UPCALL_ENTER: Final = 37
 

@@ -89,3 +89,11 @@ def begin(record: DpciRecord) -> i64:
 def end(record: DpciRecord) -> None:
     """The softirq is done with the record. Changes: run. Cites: Xen dpci.c dpci_softirq"""
     record.run = 0
+
+
+def follows_vcpu(has_iommu: i64, has_record: i64) -> bool:
+    """A vCPU has moved; tell whether its domain's passed-through MSIs are sent after it: only through dpci records.
+
+    A PVH hardware domain has none. Cites: Xen hvm.c hvm_migrate_pirqs
+    """
+    return has_iommu != 0 and has_record != 0

@@ -31,6 +31,7 @@ class Errno:
     NONE: Final = 0
     NOT_PERMITTED: Final = 1
     NO_ENTRY: Final = 2
+    TRY_AGAIN: Final = 11
     ACCESS: Final = 13
     BUSY: Final = 16
     EXISTS: Final = 17

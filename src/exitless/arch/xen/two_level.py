@@ -162,6 +162,14 @@ def guest_mask(shared: SharedInfo, port: i64) -> None:
     set_bit(shared.mask, 0, PACKED, port)
 
 
+def guest_clear_mask(shared: SharedInfo, port: i64) -> None:
+    """The guest clears the mask of ``port`` and has not looked at its pending bit yet.
+
+    Changes: mask. Atomic: one locked operation. Cites: Linux events_2l.c evtchn_2l_unmask
+    """
+    clear_bit(shared.mask, 0, PACKED, port)
+
+
 def guest_clear_pending(shared: SharedInfo, port: i64) -> None:
     """The guest acknowledges ``port``. Changes: pending. Cites: Linux events_2l.c evtchn_2l_clear_pending"""
     clear_bit(shared.pending, 0, PACKED, port)
@@ -173,9 +181,11 @@ def guest_unmask_local(shared: SharedInfo, port: i64) -> bool:
     Nobody else will set the selector for it: when it is pending, an HVM guest must mask it again and make the
     hypercall, a PV guest sets selector and upcall_pending itself.
 
-    Changes: mask. Returns: whether the port is pending. Cites: Linux events_2l.c evtchn_2l_unmask
+    Changes: mask. Returns: whether the port is pending.
+    Atomic: no. It is the composition of :func:`guest_clear_mask` and :func:`is_pending`.
+    Cites: Linux events_2l.c evtchn_2l_unmask
     """
-    clear_bit(shared.mask, 0, PACKED, port)
+    guest_clear_mask(shared, port)
     return has_bit(shared.pending, 0, PACKED, port)
 
 

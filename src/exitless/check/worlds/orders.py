@@ -3,7 +3,7 @@
 from librt.vecs import vec
 from mypy_extensions import i64
 
-from exitless.mech.procedures.block import xen_block, xen_resume, xen_wakeup
+from exitless.mech.procedures.block import rescanning_resume, xen_block, xen_resume, xen_wakeup
 from exitless.mech.procedures.post import xen_post
 from exitless.mech.procedures.procedure import Verb
 from exitless.mech.procedures.process import process_posted
@@ -96,6 +96,43 @@ def process_program(mutation: str) -> vec[i64]:
 
 def post_program(mutation: str) -> vec[i64]:
     """Return Xen's order of posting, or ON before PIR."""
+    if mutation == "running-read-first":
+        return vec[i64]([Verb.READ_RUNNING, Verb.SET_PIR, Verb.CLAIM_ON, Verb.UNBLOCK, Verb.NOTIFY])
     if mutation == "pir-after-on":
         return vec[i64]([Verb.CLAIM_ON, Verb.SET_PIR, Verb.READ_RUNNING, Verb.UNBLOCK, Verb.NOTIFY])
     return xen_post()
+
+
+def switching_program(mutation: str) -> vec[i64]:
+    """Return the order of switching in with the question that Xen's lacks, Xen's own, or a wrong one."""
+    if mutation == "no-rescan":
+        return xen_resume()
+    if mutation == "rescan-before-clear":
+        return vec[i64](
+            [
+                Verb.SWITCH_IN, Verb.RESCAN, Verb.CLEAR_SN, Verb.SYNC_ON, Verb.SYNC_PIR, Verb.WRITE_RVI, Verb.CLOSE,
+                Verb.NV_NOTIFY, Verb.DELIST, Verb.ENTER,
+            ]
+        )  # fmt: skip
+    if mutation == "sn-never-cleared":
+        return vec[i64](
+            [
+                Verb.SWITCH_IN, Verb.SYNC_ON, Verb.SYNC_PIR, Verb.WRITE_RVI, Verb.CLOSE, Verb.NV_NOTIFY, Verb.DELIST,
+                Verb.ENTER,
+            ]
+        )  # fmt: skip
+    if mutation == "ndst-not-written":
+        return vec[i64](
+            [
+                Verb.RUN_HERE, Verb.CLEAR_SN, Verb.RESCAN, Verb.SYNC_ON, Verb.SYNC_PIR, Verb.WRITE_RVI, Verb.CLOSE,
+                Verb.NV_NOTIFY, Verb.DELIST, Verb.ENTER,
+            ]
+        )  # fmt: skip
+    if mutation == "sync-before-switch":
+        return vec[i64](
+            [
+                Verb.SYNC_ON, Verb.SYNC_PIR, Verb.SWITCH_IN, Verb.CLEAR_SN, Verb.RESCAN, Verb.WRITE_RVI, Verb.CLOSE,
+                Verb.NV_NOTIFY, Verb.DELIST, Verb.ENTER,
+            ]
+        )  # fmt: skip
+    return rescanning_resume()

@@ -7,6 +7,7 @@ side of each pair (a sender sets PIR and ON first and asks for the blocked flag 
 from librt.vecs import vec
 from mypy_extensions import i64
 
+from exitless.arch.kvm.posted_intr import rescan
 from exitless.arch.vmx.injection import highest_requested, load_at_entry
 from exitless.arch.vmx.posted import clear_outstanding
 from exitless.mech.procedures.procedure import Procedure, Surroundings, Verb
@@ -32,6 +33,19 @@ def xen_resume() -> vec[i64]:
         [
             Verb.SWITCH_IN, Verb.CLEAR_SN, Verb.SYNC_ON, Verb.SYNC_PIR, Verb.WRITE_RVI, Verb.CLOSE, Verb.NV_NOTIFY,
             Verb.DELIST, Verb.ENTER,
+        ]
+    )  # fmt: skip
+
+
+def rescanning_resume() -> vec[i64]:
+    """The same with one step more after SN is cleared: ON is set for whatever was posted meanwhile, as KVM does.
+
+    Cites: Xen vmx.c vmx_pi_switch_to, KVM vmx/posted_intr.c vmx_vcpu_pi_load
+    """
+    return vec[i64](
+        [
+            Verb.SWITCH_IN, Verb.CLEAR_SN, Verb.RESCAN, Verb.SYNC_ON, Verb.SYNC_PIR, Verb.WRITE_RVI, Verb.CLOSE,
+            Verb.NV_NOTIFY, Verb.DELIST, Verb.ENTER,
         ]
     )  # fmt: skip
 
@@ -111,6 +125,7 @@ class Resume(Procedure):
         """Start behind the context switch."""
         self.at = 1
         self.skip(Verb.CLEAR_SN)
+        self.skip(Verb.RESCAN)
 
     def is_closed(self) -> bool:
         """Tell whether interrupts are off: from the look at the softirqs to the entry."""
@@ -125,6 +140,10 @@ class Resume(Procedure):
             v.running_on = self.pcpu
         elif verb == Verb.CLEAR_SN:
             v.pid.sn = 0
+        elif verb == Verb.RUN_HERE:
+            v.running_on = self.pcpu
+        elif verb == Verb.RESCAN:
+            rescan(v.pid)
         elif verb == Verb.WRITE_RVI:
             vector: i64 = highest_requested(v.vapic)
             if vector != 0:

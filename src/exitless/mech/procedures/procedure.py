@@ -44,6 +44,7 @@ class Verb:
     DELIST: Final = 24
     ENTER: Final = 25
     CLEAR_SN: Final = 26
+    RUN_HERE: Final = 27
 
     CLEAR_ON: Final = 30
     TAKE_PIR: Final = 31

@@ -9,7 +9,8 @@ from exitless.sim.chance import Stream
 
 
 class DiskQueue:
-    """One completion queue. ``flying`` requests are at the device, ``done`` wait for the driver.
+    """One completion queue. ``flying`` requests are at the device, ``done`` wait for the driver. ``front`` is the ring
+    of the guest's that it serves, -1 for none.
 
     Units: ``service_ps`` is the mean time the device takes for a request (exponentially distributed).
     """
@@ -21,6 +22,7 @@ class DiskQueue:
         self.chance: Stream = Stream(seed, stream)
         self.flying: i64 = 0
         self.done: i64 = 0
+        self.front: i64 = -1
 
 
 def submit(queue: DiskQueue) -> i64:

@@ -7,14 +7,16 @@ const KEYS = [
   ["N, Shift-N", "next, previous interrupt of this source"], ["F", "fit the selection; again: the whole window"],
   ["/", "search a vector, source or exit reason; Enter next, Shift-Enter previous"], ["1–9", "mechanism, same time"],
   ["( )", "previous, next change of the bit clicked in a register"], ["M", "measure: once to begin, again to end"],
-  ["Y", "copy the address of this exact state"], ["Esc", "close, then end the measure, then deselect"], ["?", "this list"],
+  ["C", "compare mechanisms: 1–9 add or take out; C again leaves"], ["T", "tour: the questions, answered from this run"],
+  ["Y", "copy the address of this exact state"], ["Esc", "close, then end the measure, leave comparison or tour, deselect"],
+  ["?", "this list"],
 ];
 
 let pointer = { x: -1, y: -1, inside: false };
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const typing = event.target.matches && event.target.matches("input");
+  const typing = event.target.matches && event.target.matches("input, select");
   const dialog = document.getElementById("keys");
   if (event.key === "Escape") {
     if (dialog.open) return;
@@ -44,14 +46,25 @@ function keyAction(event) {
     ",": () => stepBy(-1), ".": () => stepBy(1), "[": () => nextExit(-1), "]": () => nextExit(1),
     n: () => nextInterrupt(event.shiftKey ? -1 : 1), f: () => fit(), m: () => measure(), y: () => copyAddress(),
     "(": () => toBit(-1), ")": () => toBit(1), "/": () => { const s = document.getElementById("search"); s.focus(); s.select(); },
-    "?": () => showKeys(),
+    "?": () => showKeys(), c: () => toggleCompare(), t: () => { startTour(); return state.said; },
   };
-  if (/^[1-9]$/.test(key)) return Number(key) <= RECORDS.length ? () => useRecord(Number(key) - 1) : null;
+  if (/^[1-9]$/.test(key)) return Number(key) <= RECORDS.length ? () => pickTab(Number(key) - 1) : null;
+  if (state.compare && !"wsadfncty/?".includes(key)) return null;
   return table[key] || null;
+}
+
+// A tab shows its mechanism; in a comparison it adds it or takes it out.
+function pickTab(n) {
+  if (state.compare) return toggleCompared(n);
+  const said = useRecord(n);
+  wantShown();
+  return said;
 }
 
 function escape() {
   if (state.measure) state.measure = null;
+  else if (state.compare) state.compare = null;
+  else if (state.tour >= 0) leaveTour();
   else if (state.exit) state.exit = null;
   else if (state.sel) state.sel = null;
   else state.lane = -1;
@@ -131,12 +144,6 @@ function toBit(direction) {
   return "";
 }
 
-function copyAddress() {
-  writeHash();
-  if (navigator.clipboard) { navigator.clipboard.writeText(location.href).catch(() => {}); return "Address copied."; }
-  return "The address bar holds this state.";
-}
-
 function showKeys() {
   const dialog = document.getElementById("keys");
   dialog.innerHTML = `<h2>Keys</h2><table><tbody>${KEYS.map(([k, d]) => `<tr><td>${k.split(", ").map((x) => `<kbd>${escaped(x)}</kbd>`).join(" ")}</td><td>${d}</td></tr>`).join("")}</tbody></table><form method="dialog"><button class="plain">Close</button></form>`;
@@ -172,6 +179,8 @@ function listen() {
   });
   listenMini();
   listenParts();
+  listenLive();
+  listenCompare();
 }
 
 function listenMini() {
@@ -212,6 +221,11 @@ function listenParts() {
     if (again) again.focus({ preventScroll: true });
   });
   document.getElementById("panel").addEventListener("click", (e) => {
+    const dot = e.target.closest("[data-card]");
+    if (dot) openCard(Number(dot.dataset.card));
+    if (e.target.closest("#tourback")) openCard(Math.max(0, state.tour - 1));
+    if (e.target.closest("#tourleave")) { leaveTour(); changed(); }
+    if (e.target.closest("#tournext")) { if (state.tour + 1 < TOUR.length) openCard(state.tour + 1); else { leaveTour(); changed(); } }
     const line = e.target.closest("tr.go"), grid = e.target.closest(".grid");
     if (line) { useRecord(Number(line.querySelector("[data-rec]").dataset.rec)); changed(); }
     if (grid) {
@@ -226,8 +240,11 @@ function listenParts() {
   });
   document.getElementById("tabs").addEventListener("click", (e) => {
     const tab = e.target.closest("button");
-    if (tab) { useRecord(Number(tab.dataset.rec)); changed(); }
+    if (tab) { state.said = pickTab(Number(tab.dataset.rec)); changed(); }
   });
+  for (const [id, act] of [["tour", () => { startTour(); return state.said; }], ["comparison", toggleCompare], ["share", () => { showShare(); }]]) {
+    document.getElementById(id).addEventListener("click", () => { state.said = act() || ""; changed(); });
+  }
   document.getElementById("labels").addEventListener("click", (e) => {
     const label = e.target.closest("[data-lane]");
     if (label) { state.lane = state.lane === Number(label.dataset.lane) ? -1 : Number(label.dataset.lane); changed(); }
@@ -247,7 +264,7 @@ function listenParts() {
 function onWheel(e) {
   if (!e.ctrlKey && !e.shiftKey && Math.abs(e.deltaX) <= Math.abs(e.deltaY)) return;
   e.preventDefault();
-  const box = document.getElementById("plot").getBoundingClientRect();
+  const box = (state.compare ? document.getElementById("compareruler") : document.getElementById("plot")).getBoundingClientRect();
   const span = state.t1 - state.t0;
   if (e.ctrlKey) zoom(Math.pow(1.25, Math.sign(e.deltaY)), timeOf(e.clientX - box.left));
   else setView(state.t0 + (e.deltaX || e.deltaY) / view.width * span, state.t1 + (e.deltaX || e.deltaY) / view.width * span);

@@ -7,12 +7,12 @@ const IDLE = 0, XEN = 1, DOM0 = 2, GUEST = 3;
 const RUNS = 0, IN_HOST = 1, RUNNABLE = 2, BLOCKED = 3, OFFLINE = 4;
 const PENDING = 0, REQUESTED = 1, SERVICE = 2;
 
-const RECORDS = DATA.records.map(unpack);
-const SPAN = Math.max(1, RECORDS[0].span), LOW = RECORDS[0].low;
+let RECORDS = DATA.records.map(unpack);
+let SPAN = Math.max(1, RECORDS[0].span), LOW = RECORDS[0].low;
 
 const state = {
   rec: 0, t0: 0, t1: SPAN, cursor: 0, sel: null, exit: null, lane: -1, bit: null,
-  measure: null, query: "", said: "", said2: "",
+  measure: null, query: "", said: "", compare: null, tour: -1,
 };
 
 function unpack(raw) {

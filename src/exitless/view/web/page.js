@@ -21,15 +21,19 @@ function frame() {
     view.scale = scale;
     parts = false;
     drawTabs();
-    drawLabels();
-    drawJourney();
-    drawPanel();
+    if (state.compare) drawDistributions();
+    else { drawLabels(); drawJourney(); drawPanel(); }
   }
+  drawCallout();
   view.frame = performance.now() - began;
   drawStatus();
 }
 
 function drawPicture() {
+  document.body.classList.toggle("comparing", !!state.compare);
+  document.body.classList.toggle("touring", state.tour >= 0);
+  document.getElementById("compare").hidden = !state.compare;
+  if (state.compare) { drawCompare(); return; }
   const left = document.querySelector(".left"), lanes = document.getElementById("lanes");
   view.width = Math.max(60, lanes.clientWidth - 112);
   const narrow = matchMedia("(max-width: 900px)").matches;
@@ -45,12 +49,18 @@ function drawPicture() {
 
 function drawTabs() {
   document.querySelectorAll("#tabs button").forEach((b, n) => {
-    b.setAttribute("aria-selected", n === state.rec);
+    b.setAttribute("aria-selected", state.compare ? state.compare.includes(RECORDS[n].name) : n === state.rec);
     const box = b.parentNode;
     if (n === state.rec && (b.offsetLeft - box.offsetLeft < box.scrollLeft || b.offsetLeft - box.offsetLeft + b.offsetWidth > box.scrollLeft + box.clientWidth)) {
       box.scrollLeft = b.offsetLeft - box.offsetLeft - 20;
     }
   });
+  document.getElementById("tour").setAttribute("aria-pressed", state.tour >= 0);
+  document.getElementById("comparison").setAttribute("aria-pressed", !!state.compare);
+}
+
+function tabsHtml() {
+  return RECORDS.map((r, n) => `<button type="button" role="tab" data-rec="${n}" title="${n < 9 ? `key ${n + 1}` : ""}">${escaped(r.name)}</button>`).join("");
 }
 
 function drawLabels() {
@@ -76,6 +86,9 @@ function drawStatus() {
 
 function drawFacts() {
   const r = rec();
+  document.getElementById("scenario").innerHTML = `<b>${escaped(r.scenario || "record")}</b>${escaped(r.title)}`;
+  document.getElementById("scenario").title = r.title;
+  if (LIVE) { if (!document.getElementById("redraw")) drawControls(); drawRedraw(); return; }
   const fact = (name, value) => `<span>${name}<span class="mono">${escaped(value)}</span></span>`;
   const out = [];
   if (r.length) out.push(fact("run", lasting(r.length).replace(".000", "")));
@@ -88,8 +101,6 @@ function drawFacts() {
   out.push(`<span class="grow"></span><span class="kind">${escaped(r.origin === "simulated" ? "simulated" : r.origin)}</span>`);
   for (const text of r.missing) out.push(`<span class="note">${escaped(text)}</span>`);
   document.getElementById("facts").innerHTML = out.join("");
-  document.getElementById("scenario").innerHTML = `<b>${escaped(r.scenario || "record")}</b>${escaped(r.title)}`;
-  document.getElementById("scenario").title = r.title;
 }
 
 // Moves of the view. The time under the pointer stays put; limits are 5 ns and what the page holds.
@@ -175,12 +186,15 @@ function useRecord(n) {
 let hashTimer = 0;
 function writeHash() {
   clearTimeout(hashTimer);
-  hashTimer = setTimeout(() => history.replaceState(null, "", `#${hashText()}`), 150);
+  hashTimer = setTimeout(() => { try { history.replaceState(null, "", `#${hashText()}`); } catch { /* a page inside another has no address */ } }, 150);
 }
 function hashText() {
   const [t0, t1] = goal ? goal.to : [state.t0, state.t1];
   const parts = [`m=${encodeURIComponent(rec().name)}`, `from=${Math.round(LOW + t0)}`, `for=${Math.round(t1 - t0)}`, `at=${Math.round(LOW + state.cursor)}`];
   if (state.sel) parts.push(`pick=${state.sel.key}.${state.sel.step + 1}`);
+  if (state.compare) parts.push(`cmp=${state.compare.map(encodeURIComponent).join()}`);
+  if (state.tour >= 0) parts.push(`tour=${state.tour + 1}`);
+  parts.push(...hashOfLive());
   if (chosenTheme) parts.push(`theme=${chosenTheme}`);
   return parts.join("&");
 }
@@ -204,6 +218,8 @@ function readHash() {
   if (asked.has("from") && asked.has("for")) setView(Number(asked.get("from")) - LOW, Number(asked.get("from")) - LOW + Number(asked.get("for")));
   else { state.t0 = -1; state.t1 = 0; fit(true); if (goal) { [state.t0, state.t1] = goal.to; goal = null; } }
   chosenTheme = asked.get("theme") || "";
+  const rows = (asked.get("cmp") || "").split(",").filter((name) => RECORDS.some((r) => r.name === name));
+  state.compare = rows.length > 1 ? rows : null;
 }
 
 let chosenTheme = "";
@@ -215,9 +231,12 @@ function setTheme(name, keep) {
   changed();
 }
 
-function start() {
+async function start() {
   readColours();
-  document.getElementById("tabs").innerHTML = RECORDS.map((r, n) => `<button type="button" role="tab" data-rec="${n}" title="${n < 9 ? `key ${n + 1}` : ""}">${escaped(r.name)}</button>`).join("");
+  if (LIVE) await bootLive();
+  document.getElementById("tabs").innerHTML = tabsHtml();
+  document.getElementById("tour").hidden = !hasTour();
+  document.getElementById("comparison").hidden = RECORDS.length < 2;
   const keys = [["W", "S", "zoom"], ["A", "D", "pan"], [",", ".", "step"], ["[", "]", "exits"]];
   document.getElementById("status").innerHTML = keys.map(([a, b, d]) => `<span class="keyhint"><kbd>${a}</kbd><kbd>${b}</kbd>${d}</span>`).join("")
     + '<span class="keyhint"><kbd>N</kbd><span id="next"></span></span><span class="keyhint"><kbd>M</kbd>measure</span><button type="button" class="link" id="help"><kbd>?</kbd>all keys</button><span id="say" role="status"></span><span class="grow"></span><span id="numbers" class="mono"></span>';
@@ -230,6 +249,8 @@ function start() {
   addEventListener("hashchange", () => { if (location.hash.slice(1) !== hashText()) { readHash(); changed(); } });
   new ResizeObserver(() => { parts = true; ask(); }).observe(document.getElementById("lanes"));
   if (document.fonts) document.fonts.ready.then(() => { widths.clear(); ask(); });
+  const card = Number(new URLSearchParams(location.hash.slice(1)).get("tour"));
+  if (card > 0 && hasTour()) await startTour(card - 1);
   document.documentElement.dataset.ready = "yes";
 }
 start();

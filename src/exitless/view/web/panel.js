@@ -3,6 +3,8 @@
 function drawPanel() {
   const node = document.getElementById("panel");
   const kept = node.scrollTop;
+  if (state.tour >= 0) { setHtml(node, tourSection()); return; }
+  node.dataset.html = "";
   const body = state.exit ? exitSection(state.exit) : stepSection();
   node.innerHTML = registersSection() + body + elsewhereSection();
   node.scrollTop = kept;

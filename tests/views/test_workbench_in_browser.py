@@ -1,0 +1,263 @@
+"""The served workbench in a real browser: each control, by hand and by keyboard; comparison, tour, and the address."""
+
+from collections.abc import Iterator
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from exitless.cli.live import Bench
+from exitless.view.page import page, written
+from exitless.view.server import Server
+from tests.views import sample
+from tests.views.chromium import Page
+
+TAB, ENTER, ESCAPE, UP = "\ue004", "\ue007", "\ue00c", "\ue013"
+MECHANISMS = ["pvhvm", "apicv", "vtd-posted"]
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Server]:
+    """A workbench of 10 ms of the mail's host under three mechanisms."""
+    bench = Bench("mail", [], MECHANISMS, None, 10_000_000_000)
+    text = written(bench.simulate({}))
+    with Server(0, lambda: text, {"simulate": bench.simulate, "words": bench.words, "tour": bench.tour}) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def bench(browser: Any, served: Server) -> Iterator[Page]:
+    """The workbench, opened; afterwards the console must be empty."""
+    out = Page(browser, served.address).open("m=vtd-posted&theme=light")
+    yield out
+    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+def put(bench: Page, key: str, value: str) -> None:
+    """Type a value into a control, or choose it."""
+    node = bench.driver.find_element("css selector", f"[data-key='{key}']")
+    if node.tag_name == "select":
+        from selenium.webdriver.support.select import Select
+
+        Select(node).select_by_value(value)
+    else:
+        node.clear()
+        node.send_keys(value, ENTER)
+    bench.settle()
+
+
+def asserted(bench: Page) -> int:
+    """Count the NIC's interrupts in the record that is shown."""
+    return int(bench.ask("rec().journeys.filter((j) => rec().sources[j.source] === 'nic').length"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("load", "90"),
+        ("frame", "300"),
+        ("moderation", "5"),
+        ("rate", "25"),
+        ("vcpus", "2"),
+        ("pcpus", "2"),
+        ("pin", "none"),
+    ],
+)
+def test_each_control_changes_the_picture_and_says_how_long_it_took(bench: Page, key: str, value: str) -> None:
+    before = bench.ask("JSON.stringify([rec().exits.slice(0, 700), rec().lanes.length])")
+    put(bench, key, value)
+    assert bench.ask("JSON.stringify([rec().exits.slice(0, 700), rec().lanes.length])") != before
+    assert bench.text("#redraw").startswith("redrawn in ") and bench.text("#redraw").endswith(" ms")
+    assert bench.ask("flight.error") == "" and bench.ask("RECORDS.some((r) => r.stale)") is False
+    assert f"x.{key}={value}" in bench.ask("hashText()")
+
+
+def test_a_slider_and_the_number_beside_it_are_one_control(bench: Page) -> None:
+    few = asserted(bench)
+    slider = bench.driver.find_element("css selector", "[data-slide='moderation']")
+    bench.driver.execute_script(
+        "arguments[0].value = 5; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))", slider
+    )
+    bench.settle()
+    assert bench.ask("document.querySelector('[data-key=\\'moderation\\']').value") == "5"
+    assert asserted(bench) > few
+
+
+def test_a_bad_value_is_one_sentence_and_the_old_picture_stays(bench: Page) -> None:
+    before = bench.ask("JSON.stringify(rec().exits)")
+    put(bench, "moderation", "900")
+    assert bench.text("#complaint") == "moderation must be a whole number from 0 to 500 µs; got 900."
+    assert bench.text("#before") == "before the change"
+    assert bench.ask("JSON.stringify(rec().exits)") == before
+    put(bench, "moderation", "many")
+    assert bench.text("#complaint").endswith("got many.")
+    put(bench, "moderation", "50")
+    assert bench.ask("[document.getElementById('complaint').hidden, document.getElementById('before').hidden]") == [
+        True,
+        True,
+    ]
+
+
+def test_a_change_that_takes_too_long_is_refused_in_the_row(bench: Page) -> None:
+    for key, value in (("frame", "64"), ("load", "100"), ("rate", "100")):
+        put(bench, key, value)
+    assert "would take too long" in bench.text("#complaint") and bench.text("#before") == "before the change"
+
+
+def test_the_keyboard_alone_changes_a_control(bench: Page) -> None:
+    for _ in range(30):
+        bench.press(TAB)
+        if bench.ask("document.activeElement.dataset.key || ''") == "load":
+            break
+    bench.press(UP, UP)
+    assert bench.ask("[setting('load'), rec().stale]") == [32, None]
+    bench.press(ESCAPE, "2")
+    assert bench.ask("[rec().name, !!rec().stale]") == ["apicv", False]
+    bench.press("c", "t")
+    assert bench.ask("[state.compare, state.tour]") == [None, 0]
+    assert bench.ask("document.activeElement.id") == "tournext"
+    bench.press(ENTER)
+    assert bench.text(".question").startswith("What do RVI")
+    bench.press(ESCAPE)
+    assert bench.ask("state.tour") == -1
+
+
+def test_comparison_shows_rows_on_one_axis_and_what_differs(bench: Page) -> None:
+    bench.driver.find_element("css selector", "#comparison").click()
+    bench.settle()
+    assert bench.ask("state.compare") == MECHANISMS
+    assert len(bench.driver.find_elements("css selector", "#compare .crow canvas")) == 4
+    table = bench.text("#difference")
+    for name in (*MECHANISMS, "Exits, all", "VMCALL", "Latency p50", "Latency p99"):
+        assert name in table
+    total = bench.ask("Object.values(RECORDS[0].reasons).reduce((s, x) => s + x[2], 0)")
+    assert str(total) in table.splitlines()[2] or str(total) in table
+    assert bench.ask("document.querySelectorAll('#cdf path.cdf').length") == 6
+    assert bench.ask("document.querySelectorAll('#perinterrupt rect').length") >= 4
+    span = bench.ask("state.t1 - state.t0")
+    bench.press("w")
+    assert abs(span / bench.ask("state.t1 - state.t0") - 1.25) < 0.01
+    bench.press("2")
+    assert bench.ask("state.compare") == ["pvhvm", "vtd-posted"]
+    bench.press("1")
+    assert bench.ask("state.compare") == ["pvhvm", "vtd-posted"] and "two mechanisms" in bench.text("#say")
+    put(bench, "load", "80")
+    assert bench.ask("RECORDS.some((r) => r.stale)") is False
+    bench.press(ESCAPE, "c")
+    assert bench.ask("[state.compare, document.getElementById('compare').hidden]") == [None, True]
+
+
+def test_each_card_of_the_tour_opens_its_moment(bench: Page) -> None:
+    bench.press("t")
+    count = bench.ask("TOUR.length")
+    assert count == 8
+    for n in range(count):
+        question = bench.ask(f"TOUR[{n}].question")
+        assert bench.text(".question") == question
+        moment = bench.ask(f"TOUR[{n}].moment || null")
+        if moment:
+            assert bench.ask("[rec().name, LOW + state.cursor]") == [moment["mechanism"], moment["time"]]
+            assert bench.ask("state.cursor > state.t0 && state.cursor < state.t1")
+            assert moment["callout"][0] in bench.text("#callout")
+        following = bench.ask(f"(TOUR[{n + 1}] || {{question: 'Back to the timeline'}}).question")
+        assert bench.text("#tournext") == following
+        bench.driver.find_element("css selector", "#tournext").click()
+        bench.settle()
+    assert bench.ask("state.tour") == -1
+
+
+def test_the_tour_is_of_the_changed_run(bench: Page) -> None:
+    put(bench, "load", "90")
+    bench.press(ESCAPE, "t", ENTER)
+    assert bench.ask("TOUR[1].says[2]") in bench.text(".answer")
+    first = bench.ask("JSON.stringify(TOUR)")
+    bench.press(ESCAPE)
+    put(bench, "load", "30")
+    bench.press(ESCAPE, "t", ENTER)
+    assert bench.ask("JSON.stringify(TOUR)") != first
+    kept = bench.text(".answer")
+    put(bench, "load", "20")
+    assert bench.ask("state.tour") == 1 and bench.text(".answer") != kept
+
+
+def test_the_address_reproduces_the_state(bench: Page) -> None:
+    put(bench, "load", "70")
+    put(bench, "vcpus", "2")
+    bench.press(ESCAPE, "2", "n", ".", "w")
+    state = "[hashText(), rec().name, state.cursor, Math.round(state.t0), Math.round(state.t1), state.sel, rec().exits]"
+    before = bench.ask(state)
+    bench.open(before[0])
+    assert bench.ask(state) == before
+    bench.press("c")
+    compared = bench.ask("[hashText(), state.compare]")
+    bench.open(compared[0])
+    assert bench.ask("[hashText(), state.compare]") == compared
+    assert bench.ask("RECORDS.filter((r) => state.compare.includes(r.name)).some((r) => r.stale)") is False
+    bench.press("c", "t", ENTER)
+    toured = bench.ask("[hashText(), state.tour, state.cursor]")
+    assert bench.open(toured[0]).ask("[hashText(), state.tour, state.cursor]") == toured
+
+
+def test_a_bad_address_is_a_sentence(bench: Page) -> None:
+    bench.open("m=vtd-posted&x.load=700&x.nonesuch=4")
+    assert "must be" in bench.text("#complaint") or "no control" in bench.text("#complaint")
+    assert bench.ask("rec().name") == "vtd-posted"
+
+
+def test_share_gives_a_file_and_a_command(bench: Page) -> None:
+    put(bench, "load", "70")
+    bench.driver.find_element("css selector", "#share").click()
+    bench.driver.execute_async_script(
+        "const done = arguments[0], shared = () => document.getElementById('shared');"
+        "const look = () => (shared() ? done() : requestAnimationFrame(look)); look();"
+    )
+    assert "--set 'device[0].load=70'" in bench.text("#shared")
+    for key, text in (("toml", "load = 70"), ("address", "x.load=70"), ("command", "exitless run mail")):
+        bench.driver.find_element("css selector", f"[data-copy='{key}']").click()
+        assert text in bench.text("#shared")
+    bench.press(ESCAPE)
+    assert not bench.ask("document.getElementById('keys').open")
+
+
+def test_a_server_that_is_gone_is_said(browser: Any) -> None:
+    little = Bench("mail", [], ["apicv"], None, 1_000_000_000)
+    text = written(little.simulate({}))
+    with Server(0, lambda: text, {"simulate": little.simulate}) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        shown = Page(browser, server.address).open()
+        server.shutdown()
+        thread.join()
+    put(shown, "load", "60")
+    assert shown.text("#complaint") == "The workbench has stopped. Start it again with: exitless view"
+    browser.get_log("browser")
+
+
+@pytest.mark.parametrize("size", [(1400, 900), (1024, 800), (800, 1316)])
+@pytest.mark.parametrize("state", ["", "&cmp=pvhvm,apicv,vtd-posted", "&tour=4"])
+def test_nothing_is_wider_than_the_window(bench: Page, size: tuple[int, int], state: str) -> None:
+    bench.open(f"m=vtd-posted{state}", size)
+    fits = "(e) => e.scrollWidth <= e.clientWidth + 1"
+    assert bench.ask(f"[document.documentElement, ...document.querySelectorAll('.bar, #panel, .facts')].every({fits})")
+    put(bench, "load", "50")
+    assert bench.ask(f"[document.documentElement, ...document.querySelectorAll('.bar, #panel, .facts')].every({fits})")
+    for control in bench.driver.find_elements("css selector", ".facts [data-key], #tour, #comparison, #share"):
+        box = control.rect
+        assert box["x"] >= 0 and box["x"] + box["width"] <= size[0], control.get_attribute("data-key")
+
+
+def test_a_static_page_compares_what_it_holds_and_asks_nobody(browser: Any, tmp_path: Any) -> None:
+    path = tmp_path / "static.html"
+    path.write_text(page([sample.pvhvm(), sample.posted()], source="nic", nth=1562), "utf-8")
+    shown = Page(browser, path).open("m=vtd-posted").press("c")
+    assert shown.ask("state.compare") == ["pvhvm", "vtd-posted"]
+    assert "EXTERNAL_INTERRUPT" in shown.text("#difference")
+    assert shown.ask("document.querySelectorAll('#cdf path.cdf').length") == 4
+    assert shown.ask("[document.getElementById('tour').hidden, typeof post]") == [True, "undefined"]
+    assert "no tour" in shown.press("c", "t").text("#say")
+    assert shown.ask("performance.getEntriesByType('resource').length") == 0
+    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
