@@ -13,7 +13,7 @@ HOT := $(wildcard tests/bits tests/vocab tests/arch tests/mech tests/record test
 SOURCES := $(shell find src bench -type f ! -name '*.py[co]' ! -path '*.egg-info/*' | LC_ALL=C sort)
 SAVED := $(shell cat $(VENV)/.sources 2>/dev/null)
 
-.PHONY: help demo test bench lint pages validation pictures shots clean
+.PHONY: help demo test bench lint pages validation pictures shots mutants clean
 .DELETE_ON_ERROR:
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make validation  write docs/validation.md: netperf's published counts, and replays, beside ours"
 	@echo "make pictures  draw docs/pictures anew"
 	@echo "make shots   photograph the workbench into docs/shots (needs chromium and chromedriver)"
+	@echo "make mutants  change the rules of arch one place at a time, and count how often a test notices"
 	@echo "make clean   remove what the build and the tools made"
 
 demo: $(VENV)/.installed
@@ -65,8 +66,15 @@ pictures: $(VENV)/.installed
 shots: $(VENV)/.installed
 	$(BIN)/python -m tools.shots
 
+# An environment of its own without Exitless in it: a compiled package would hide the sources that are changed.
+MUTANTS := .venv-mutants
+mutants: $(MUTANTS)/.installed
+	rm -rf mutants
+	nice -n 19 $(MUTANTS)/bin/mutmut run --max-children 2
+	$(MUTANTS)/bin/python -m tools.mutants
+
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(MUTANTS) mutants build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # --- set-up: each stamp stands for one finished step ------------------------------------------------------------
 
@@ -80,6 +88,12 @@ $(VENV)/.created:
 $(VENV)/.linters: pyproject.toml $(VENV)/.created
 	$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["lint"], sep="\n")' > $(VENV)/lint.txt
 	$(BIN)/python -m pip install --quiet -r $(VENV)/lint.txt
+	touch $@
+
+$(MUTANTS)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(MUTANTS)
+	$(MUTANTS)/bin/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["mutation"], sep="\n")' > $(MUTANTS)/mutation.txt
+	$(MUTANTS)/bin/python -m pip install --quiet -r $(MUTANTS)/mutation.txt
 	touch $@
 
 # A file that came or went changes this list, and a change of the list is a change of the sources.
