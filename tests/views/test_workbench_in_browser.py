@@ -5,6 +5,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from selenium.webdriver.support.ui import WebDriverWait
 
 from exitless.cli.live import Bench
 from exitless.view.page import page, written
@@ -233,6 +234,7 @@ def test_a_server_that_is_gone_is_said(browser: Any) -> None:
         server.shutdown()
         thread.join()
     put(shown, "load", "60")
+    WebDriverWait(browser, 10).until(lambda _: shown.text("#complaint") != "")
     assert shown.text("#complaint") == "The workbench has stopped. Start it again with: exitless view"
     browser.get_log("browser")
 

@@ -74,7 +74,10 @@ LINKS: Final = (
     0x20000000 | 131071,
 )
 
+WEIGHTS: Final = (1, 2, 128, 256, 257, 512, 65535)
+
 NUMBERS: Final[dict[str, Sequence[int]]] = {
+    "weight": WEIGHTS, "weights": WEIGHTS, "heaviest": WEIGHTS,
     "irq": (0, 1, 2, 16), "since_ps": TIMES, "now_ps": TIMES, "armed_ps": TIMES, "limit": (1, 2, 8, 10),
     "vector": BYTE, "rvi": CLASSES, "svi": CLASSES, "nv": BYTE, "wakeup_vector": (0xF1, 0xF2), "vtpr": CLASSES,
     "upcall_vector": (0, 15, 16, 0xF3, 255), "lapic_vector": (-1, 0, 16, 0x51, 255), "notification_vector": (0xF2,
