@@ -75,9 +75,19 @@ LINKS: Final = (
 )
 
 WEIGHTS: Final = (1, 2, 128, 256, 257, 512, 65535)
+PRIORITIES: Final = (0, -1, -2, -64)
+CREDITS: Final = (-601, -600, -301, -300, -299, -1, 0, 1, 299, 300, 301, 600)
+RATE_PS: Final = 1_000_000_000
+SPANS: Final = (0, 1, 99_999_999, 100_000_000, 250_000_001, 900_000_000, 949_999_999, 950_000_000, RATE_PS - 1, RATE_PS,
+                RATE_PS + 1, 10_000_000_001)  # fmt: skip
+CREDIT2: Final = (-10_000_000_001, -10_000_000_000, -1, 0, 1, 499_999_999, 500_000_000, 500_000_001, 1_000_000_000,
+                  10_000_000_000, 20_000_000_000)  # fmt: skip
+HOST_VECTORS: Final = (0, 0x20, 0x28, 0x30, 0x48, 0x58, 0x80, 0xE8, 0xEF)
 
 NUMBERS: Final[dict[str, Sequence[int]]] = {
-    "weight": WEIGHTS, "weights": WEIGHTS, "heaviest": WEIGHTS,
+    "weight": WEIGHTS, "weights": WEIGHTS, "heaviest": WEIGHTS, "elapsed": SPANS, "rest": (0, 1, 127, 255),
+    "ran": SPANS, "ratelimit": SPANS, "credit": CREDIT2, "leaf": (0, 1, 2, 3, 0x40, 0x43, 0x7F), "upcall": VCPUS,
+    "features": (0, 0x100, 0x200, 0x300, 0x400, 0x500, 0x700), "init_control_error": (0, 22, 38),
     "irq": (0, 1, 2, 16), "since_ps": TIMES, "now_ps": TIMES, "armed_ps": TIMES, "limit": (1, 2, 8, 10),
     "vector": BYTE, "rvi": CLASSES, "svi": CLASSES, "nv": BYTE, "wakeup_vector": (0xF1, 0xF2), "vtpr": CLASSES,
     "upcall_vector": (0, 15, 16, 0xF3, 255), "lapic_vector": (-1, 0, 16, 0x51, 255), "notification_vector": (0xF2,
@@ -145,6 +155,24 @@ NUMBERS: Final[dict[str, Sequence[int]]] = {
 
 # Where the name alone does not say it: the function's or shape's name before it.
 OWNED: Final[dict[str, Sequence[int]]] = {
+    "queue_place.word": PRIORITIES, "queue_place.priority": PRIORITIES, "woken_priority.priority": PRIORITIES,
+    "ticked_priority.priority": PRIORITIES, "Account.priority": PRIORITIES, "tickle.new": PRIORITIES,
+    "tickle.current": PRIORITIES, "choose.current": PRIORITIES, "choose.best": PRIORITIES,
+    "fair_share.total": (0, 1, 300, 1200), "Account.credit": CREDITS, "account.share": CREDITS,
+    "account.cap": (0, 1, 100, 300), "tickle.idlers": (0, 1, 2), "tickle.best_score": (-1, 0, 1),
+    "may_steal.since_last": SPANS, "lowered.cost": SPANS, "skips.current": CREDIT2, "slice_length.waiter": CREDIT2,
+    "slice_length.budget": (-1, 0, 1, *SPANS), "slice_length.least": (500_000_000, 900_000_000),
+    "tickle_score.new": CREDIT2, "tickle_score.current": CREDIT2, "may_preempt.score": (-1, 0, 1),
+    "count_matching.word": (0, 1), "nth_matching.word": (0, 1), "single_vcpu.word": (0, 1),
+    "hashed_vcpu.word": (0, 1), "target_vcpu.word": (0, 1), "nth_matching.n": (0, 1, 2, 3, 4),
+    "binding_lacks.target": (-1, 0, 3), "bind.target": (-1, 0, 3),
+    "pirq_address.pirq": (0, 1, 15, 255, 256, 0x1234), "pirq_address_high.pirq": (0, 1, 15, 255, 256, 0x1234),
+    "pirq_of_message.address_high": (0, 255, 256, 0x1200, 0xFFFFFFFF), "has.bit": (0, 1, 6, 8, 10),
+    "VectorTable.pcpus": (2,), "VectorTable.cursor": HOST_VECTORS[1:], "VectorTable.offset": DELIVERIES,
+    "VectorTable.online": VCPUS, "HostIrq.vector": HOST_VECTORS, "HostIrq.old_vector": HOST_VECTORS,
+    "HostIrq.pcpu": (0, 1), "HostIrq.old_pcpu": (0, 1), "HostIrq.wanted": (0, 1, 2, 3, 4),
+    "HostIrq.cleanups": (0, 1), "assign_vector.mask": (0, 1, 2, 3, 4, 7), "want.mask": (0, 1, 2, 3, 4, 7),
+    "owner_of.pcpu": (0, 1), "is_usable.pcpu": (0, 1), "search.pcpu": (0, 1), "arrive.pcpu": (0, 1),
     "EoiStack.depth": (0, 1, 2, 3), "EoiStack.irq": (0, 1, 2, 16), "EoiStack.vector": BYTE, "Rate.count": (0, 1, 7,
         10, 11),
     "Avic.recognized": (0, 0x51, 0xF1), "find_descriptor.target": (0, 1, 2, 3), "find_descriptor.word": (0, 1, 3,
@@ -227,7 +255,7 @@ TWO_LEVEL: Final = (
 REGISTERS: Final = ("pir", "irr", "isr", "tmr", "eoi_exit", "msr_read_exit", "msr_write_exit")
 PAGES: Final = ("VirtualApic.page", "Backing.words")
 # Attributes that a rule follows without looking whether they lead anywhere, so that every object has them.
-ALWAYS: Final = ("Tables.pages", "EventChannels.remote", "Ipi.targets")
+ALWAYS: Final = ("Tables.pages", "EventChannels.remote", "Ipi.targets", "HostIrq.pcpu", "HostIrq.old_pcpu")
 
 
 def domain(owner: str, name: str) -> Sequence[int]:

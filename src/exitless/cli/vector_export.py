@@ -10,7 +10,7 @@ import msgspec
 from exitless.cli.output import write_whole
 from exitless.cli.vector_directed import directed
 from exitless.cli.vector_files import NAMES, Place, Record, make
-from exitless.cli.vector_rules import LEFT_OUT, all_vectors, has_domains
+from exitless.cli.vector_rules import LEFT_OUT, all_vectors
 from exitless.cli.vector_shapes import catalogue, new_plain
 from exitless.errors import ExitlessError
 from exitless.mech.conformance import Play
@@ -227,7 +227,6 @@ def shapes() -> dict[str, Any]:
     known = catalogue()
     return {
         "shapes": {name: {"attributes": shape.fields, "new": new_plain(name)} for name, shape in known.shapes.items()
-                   if has_domains(f"{shape.module}.{name}")
                    if name != "Choice"},
         "rules": {
             name: {"parameters": rule.parameters, "answer": rule.answer, **rule.clause()}

@@ -26,14 +26,6 @@ LEFT_OUT: Final = {
     "xen.fifo.new_array": "takes nothing and returns 131,072 empty ports, which the shape of EventArray says in a line",
 }
 
-# Modules whose rules have no domains to choose from yet; tests/arch tests them.
-WITHOUT_DOMAINS: Final = ("xen.vectors.", "xen.credit.", "xen.credit2.", "xen.passthrough.", "xen.choice.")
-
-
-def has_domains(name: str) -> bool:
-    """Tell whether vectors can be chosen for a rule: it is not left out, nor is its whole module."""
-    return name not in LEFT_OUT and not name.startswith(WITHOUT_DOMAINS)
-
 
 class Chance:
     """Values by chance for the arguments of one vector."""
@@ -183,5 +175,5 @@ def vectors_of(name: str) -> Iterator[dict[str, Any]]:
 def all_vectors() -> Iterator[dict[str, Any]]:
     """Hand out the vectors of every rule, in the order of their names."""
     for name in sorted(catalogue().rules):
-        if has_domains(name):
+        if name not in LEFT_OUT:
             yield from vectors_of(name)

@@ -26,6 +26,7 @@ MOST_LONG: Final = 1 << 18
 SIZES: Final[dict[str, tuple[int, ...]]] = {
     "LocalApic": (0,), "Apic": (0, 0), "IoApic": (0, 4), "GuestLog": (4,), "Tables": (4,), "EventArray": (64,),
     "EventChannels": (16,), "PirqGuest": (0, 3), "Arbiter": (0, 4), "Message": (0, 0),
+    "VectorTable": (2,), "HostIrq": (16,),
 }  # fmt: skip
 
 

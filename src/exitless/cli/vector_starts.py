@@ -36,6 +36,19 @@ TIMER: Final[Start] = {**REGISTERS, "tertiary": 1, "apic_timer_virtualization": 
 AWAKE: Final[Start] = {"interrupt_flag": 1}
 UNWRITTEN: Final[Start] = {"emulate": -1, "high": 0}
 
+# Hosts that have more and more of what posting needs; interrupts at rest, moving, and with an old vector to be freed.
+LACKING: Final[list[Start]] = [
+    {"host!": dict.fromkeys(("option", "remapping", "units", "processor")[:many], 1)} for many in range(5)
+] + [{"host!": {"option": 1, "remapping": 1, "units": 1, "processor": 1}, "is_hvm": 1, "is_msi": 1}]
+_AT: Final[Start] = {"vector": 0x48, "pcpu": 0}
+_OLD: Final[Start] = {**_AT, "old_vector": 0x58, "old_pcpu": 1}
+MOVING: Final[list[Start]] = [
+    {"table!": table, "irq!": {**irq, "wanted": wanted}, "mask": 2, "pcpu": pcpu, "vector": 0x48, "requested": asked}
+    for table in ({}, {"online": 2}, {"shared": {str(i): 0xFFFFFFFF for i in range(8)}})
+    for irq in ({}, _AT, {**_OLD, "moving": 1}, {**_OLD, "cleanups": 1})
+    for wanted in (0, 2) for pcpu in (0, 1) for asked in (0, 1)
+]  # fmt: skip
+
 
 def controls(*kinds: Start, **others: Any) -> list[Start]:
     """Return starts with these controls in force, and none beside them."""
@@ -310,6 +323,22 @@ STARTS: Final[dict[str, list[Start]]] = {
         {"apic": {**PERIODIC, "core": {"choices": {"timer_divide_change_restarts": again}}}, "bus": 10}
             for again in (0, 1)
     ],
+    "xen.credit2.skips": [
+        {"credit": 500_000_000, "current": current, "allowed": 1, "promised": 0, "remote": remote, "has_budget": budget}
+        for current in (-1, 0, 1) for remote in (0, 1) for budget in (0, 1)
+    ],
+    "xen.choice.linux_msi": [
+        {"leaf": leaf, "features": 0x500, "upcall": 1, "mode!": {"apic": apic, "x2apic": x2apic}}
+        for leaf in (0, 1, 2, 3) for apic in (0, 1) for x2apic in (0, 1)
+    ],
+    "xen.passthrough.single_vcpu": [{"matching": [bit]} for bit in (0, 1)],
+    "xen.passthrough.target_vcpu": [{"posts": 1, "delivery": 1}],
+    "xen.passthrough.host_lacks": LACKING, "xen.passthrough.binding_lacks": LACKING, "xen.passthrough.bind": LACKING,
+    "xen.passthrough.pirq_of_message": [{"address": address, "address_high": high, "data": 0}
+                                        for address in (0xFEE00000, 0xFEE12000) for high in (0, 255, 256)],
+    "xen.vectors.assign_vector": MOVING, "xen.vectors.acknowledge": MOVING, "xen.vectors.arrive": MOVING,
+    "xen.vectors.clean_up": MOVING, "xen.vectors.clear_vector": MOVING,
+    "xen.vectors.search": [{"table!": {"shared": {str(i): 0xFFFFFFFF for i in range(8)}}}],
     "xen.eoi_stack.exceeds_rate": [{"rate!": {"since_ps": 1, "count": count}, "now_ps": 2, "limit": limit}
                                    for count in (0, 9, 10, 11) for limit in (0, 10)],
     "xen.pirq.forced_eoi": [{"bound!": {"ack": ack, "in_flight": 1, "marked": {"0": 1}}} for ack in (0, 1, 2)],
