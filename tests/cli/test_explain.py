@@ -77,6 +77,13 @@ def test_the_exits_of_a_quiet_interrupt_are_those_counted_from_the_code(
     assert events.count("source.handle") == 1
 
 
+def test_each_exit_names_its_own_rule(capsys: pytest.CaptureFixture[str]) -> None:
+    """An exit for a hypercall is not the arbiter's doing; the JSON says what the printed text says."""
+    steps = document(capsys, "--mechanism", "pvhvm")["steps"]
+    rules = {step["a"]: step["rule"] for step in steps if step["event"] == "vm.exit"}
+    assert rules[18] == "VMCALL always exits" and rules[1] == "vmx.boundary.arbitrate"
+
+
 def test_another_source_and_the_nth(capsys: pytest.CaptureFixture[str]) -> None:
     found = document(capsys, "--mechanism", "apicv", "--source", "sas.0", "--nth", "3")
     assert found["source"] == "sas.0"

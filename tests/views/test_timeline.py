@@ -2,7 +2,7 @@
 
 import pytest
 
-from exitless.record.block import Record
+from exitless.record.block import Header, Record
 from exitless.view.scene import Scene, scene
 from exitless.view.timeline import reason_class, tick_ps, timeline
 from exitless.vocab.exits import VMX_NAMES, Exit
@@ -75,8 +75,17 @@ def test_the_legend_names_what_is_used_and_nothing_else() -> None:
 
 
 def test_every_exit_reason_has_a_sign() -> None:
-    signs = {reason_class(reason) for reason in VMX_NAMES}
-    assert signs == set(range(7)) and reason_class(Exit.MSR_WRITE) == reason_class(Exit.APIC_ACCESS)
+    header = Header()
+    assert {reason_class(header, reason) for reason in VMX_NAMES} == set(range(7))
+    assert reason_class(header, Exit.MSR_WRITE) == reason_class(header, Exit.APIC_ACCESS)
+
+
+def test_svm_exits_have_the_signs_of_their_names() -> None:
+    """SVM's 0x60 is an interrupt and its 0x07 a write of CR7: numbers that mean other things to VMX."""
+    header = Header(
+        exits={0x60: "interrupt", 0x64: "vintr", 0x78: "hlt", 0x81: "vmmcall", 0x7C: "msr", 0x07: "read_cr7"}
+    )
+    assert [reason_class(header, code) for code in header.exits] == [0, 1, 3, 2, 5, 6]
 
 
 def test_an_empty_window_says_so() -> None:

@@ -314,7 +314,7 @@ def run(args: argparse.Namespace) -> int:
                 "vcpu": s.event.vcpu, "a": s.event.a, "b": s.event.b, "says": say(s.event, built.header),
                 "changes": {k: [x, y] for k, x, y in s.changes},
                 "costs": [{"step": c, "ns": ps / 1000, "origin": o} for c, ps, o in s.costs],
-                "rule": RULES.get(s.event.kind, ("", ""))[0], "cites": RULES.get(s.event.kind, ("", ""))[1],
+                "rule": rule_of(s.event, built.header)[0], "cites": rule_of(s.event, built.header)[1],
             } for s in steps],
         }, args.json)  # fmt: skip
     if args.json != "-":

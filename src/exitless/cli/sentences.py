@@ -100,4 +100,4 @@ def rule_of(e: Event, header: Header) -> tuple[str, str]:
         return "evtchn_send", "Xen event_channel.c evtchn_send"
     if e.kind == Kind.VM_EXIT and e.a in EXIT_RULES:
         return EXIT_RULES[e.a]
-    return RULES[e.kind]
+    return RULES.get(e.kind, ("", ""))

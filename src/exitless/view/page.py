@@ -13,7 +13,6 @@ from exitless.study.tally import NOBODY, REASONS, Tally
 from exitless.view.scene import Scene, part, place_of, scene, sources_of
 from exitless.view.timeline import reason_class
 from exitless.view.words import CITES, Card, cards, headline, host_name, reason_name
-from exitless.vocab.exits import VMX_NAMES
 from exitless.vocab.kinds import Kind
 from exitless.vocab.table import BY_KIND
 
@@ -134,7 +133,7 @@ def _record(s: Scene, record: Record) -> dict[str, Any]:
             x for e in s.events if e.kind == Kind.MSI_ROUTE
             for x in (e.time_ps - low, e.a, e.b, e.pcpu, e.vcpu)
         ],
-        "reasons": {r: [reason_name(h, r), _sign(reason_name(h, r), r), total.get(r, 0)] for r in sorted(reasons)},
+        "reasons": {r: [reason_name(h, r), reason_class(h, r), total.get(r, 0)] for r in sorted(reasons)},
         "costs": [[n, o] for n, o in zip(h.costs, h.cost_origins, strict=False)],
         "journeys": [_journey(s, j, texts, shapes, low) for j in found], "texts": texts.all, "shapes": shapes.all,
         "registers": _registers(record, low, high), "causes": _causes(s),
@@ -188,16 +187,6 @@ def _runs(bits: int) -> list[int]:
     """Return the first and last bit of every run of ones."""
     edges = bits ^ bits * 2
     return [n - (place & 1) for place, n in enumerate(n for n in range(257) if edges >> n & 1)]
-
-
-_SIGNS = {"interrupt": 0, "intr": 0, "vintr": 1, "vmmcall": 2, "hlt": 3, "msr": 5}
-
-
-def _sign(name: str, reason: int) -> int:
-    """Return an exit reason's sign; the other vendor's numbers mean other things, so there its name decides."""
-    if VMX_NAMES.get(reason) == name:
-        return reason_class(reason)
-    return _SIGNS.get(name.lower(), 6)
 
 
 def _same(journey: Journey, other: Journey | None) -> bool:

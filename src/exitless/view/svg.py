@@ -292,8 +292,8 @@ class _Legend:
             self.item(f"{host_name(s.header)}, no exit", lambda x, y: c.rect(x, y - 10, 18, 12, c["xen"]))
         reasons = {e.reason for e in s.spans.exits if low <= e.start <= high}
         reasons |= {x.reason for x in bars if x.owner == Owner.XEN and x.reason >= 0}
-        for reason in sorted(reasons, key=lambda r: (reason_class(r), r)):
-            self.item(reason_name(s.header, reason), partial(self.sign, reason_class(reason)))
+        for reason in sorted(reasons, key=lambda r: (reason_class(s.header, r), r)):
+            self.item(reason_name(s.header, reason), partial(self.sign, reason_class(s.header, reason)))
         used = {
             phase
             for (vcpu, _), found in s.spans.vectors.items()

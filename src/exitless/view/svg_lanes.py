@@ -103,7 +103,7 @@ class Lanes:
     def exit(self, e: ExitSpan, x: float, y: float, after: float) -> None:
         """Draw an exit's sign, and its name and duration as far as they fit; the name goes first."""
         c = self.c
-        c.glyph(reason_class(e.reason), x, y)
+        c.glyph(reason_class(self.scene.header, e.reason), x, y)
         name, lasted = reason_name(self.scene.header, e.reason), show_short(e.end - e.start)
         for said in (name,) if is_model(self.scene.header) else (f"{name}  {lasted}", lasted):
             if x + 9 + length(said, 12) < after:
@@ -117,7 +117,7 @@ class Lanes:
             c.line([(x, top + BAR - 1), (end, top + BAR - 1)], c["third"], 1.5, 'stroke-dasharray="1.5 4"')
             self.inside("idle", x, end, top, "third", badges)
             return
-        kind = reason_class(s.reason) if s.owner == Owner.XEN and s.reason >= 0 else -1
+        kind = reason_class(self.scene.header, s.reason) if s.owner == Owner.XEN and s.reason >= 0 else -1
         name = {Owner.GUEST: "guest", Owner.DOM0: "dom0"}.get(s.owner, "xen")
         fill = "url(#dom0)" if s.owner == Owner.DOM0 else c[f"reason-{kind}"] if kind >= 0 else c[name]
         c.rect(x, top, end - x, BAR, fill)
@@ -286,7 +286,7 @@ class Lanes:
                 self.c.text(points[-1][0] + 9, centres[n] + 4.5, said, 12.5, "second", "", "start", True)
             elif lane.kind == "pcpu" and lane.number == e.pcpu:
                 points.append((self.x(e.start), centres[n] - BAR / 2 - 18))
-        colour = self.c[f"reason-{reason_class(e.reason)}"]
+        colour = self.c[f"reason-{reason_class(self.scene.header, e.reason)}"]
         self.c.line(points, colour, 1.6, 'stroke-dasharray="5 3.5"')
 
 

@@ -6,12 +6,13 @@ from typing import Final
 from rich.text import Text
 
 from exitless.bits.units import PS_PER_MS, PS_PER_NS, PS_PER_US, show_time
+from exitless.record.block import Header
 from exitless.study.spans import Phase, State, StateSpan, VectorSpan
 from exitless.view.registers import registers
 from exitless.view.scene import Lane, Scene, place_of
 from exitless.view.steps import ASCII, DIGITS, UNICODE, Signs, base_of, steps, wrapped
 from exitless.view.words import host_name, is_model, reason_name
-from exitless.vocab.exits import Exit
+from exitless.vocab.exits import VMX_NAMES, Exit
 from exitless.vocab.kinds import Kind, Owner
 
 LABEL: Final = 11
@@ -22,12 +23,19 @@ WIDEST: Final = 200
 IN_ASCII: Final = {"µ": "u", "–": "-", "…": "~", "·": ".", "×": "x", "→": ">", "≥": ">", "≤": "<"}
 REASONS: Final = (Exit.EXTERNAL_INTERRUPT, Exit.INTERRUPT_WINDOW, Exit.VMCALL, Exit.HLT, Exit.EOI_INDUCED)
 ACCESSES: Final = (Exit.APIC_ACCESS, Exit.APIC_WRITE, Exit.MSR_READ, Exit.MSR_WRITE, Exit.TPR_BELOW_THRESHOLD)
+SVM_SIGNS: Final = {"interrupt": 0, "intr": 0, "vintr": 1, "vmmcall": 2, "hlt": 3, "msr": 5}
 REASON_STYLES: Final = ("#d2521a", "#b58a00", "#9a55d6", "bold", "#0a98a0", "#2490ea", "bold")
 OWNER_STYLES: Final = ("dim", "", "#a08f38", "#4f8fd8")
 
 
-def reason_class(reason: int) -> int:
-    """Return which of the seven signs stands for an exit reason."""
+def reason_class(header: Header, reason: int) -> int:
+    """Return which of the seven signs stands for an exit reason.
+
+    The other vendor's numbers mean other things: where a record's name is not that of the number, the name decides.
+    """
+    name = reason_name(header, reason)
+    if VMX_NAMES.get(reason) != name:
+        return SVM_SIGNS.get(name.lower(), 6)
     if reason in REASONS:
         return REASONS.index(reason)
     return 5 if reason in ACCESSES else 6
@@ -185,7 +193,7 @@ def _exits(plot: _Plot, lane: Lane) -> Row | None:
         return None
     row = Row(f"exits {lane.label}", plot.cells)
     for e in found:
-        kind = reason_class(e.reason)
+        kind = reason_class(plot.scene.header, e.reason)
         row.put(plot.cell(e.start), plot.signs.exits[kind], REASON_STYLES[kind])
     return row
 
@@ -196,7 +204,7 @@ def _pcpu(plot: _Plot, lane: Lane) -> Row | None:
     for s in plot.scene.spans.owners.get(lane.number, []):
         style = OWNER_STYLES[s.owner]
         if s.owner == Owner.XEN and s.reason >= 0:
-            style = REASON_STYLES[reason_class(s.reason)]
+            style = REASON_STYLES[reason_class(plot.scene.header, s.reason)]
         spans.append((s.start, s.end, plot.signs.owners[s.owner], style))
     plot.fill(row, spans)
     return row
@@ -311,8 +319,9 @@ def _legend(scene: Scene, width: int, signs: Signs) -> list[Text]:
     low, high = scene.first_ps, scene.last_ps
     owners = {s.owner for found in scene.spans.owners.values() for s in found if s.end > low and s.start < high}
     parts = [f"{signs.owners[o]} {names[o]}" for o in (Owner.GUEST, Owner.DOM0, Owner.XEN, Owner.IDLE) if o in owners]
-    reasons = sorted({e.reason for e in scene.spans.exits if low <= e.start <= high}, key=reason_class)
-    parts += [f"{signs.exits[reason_class(r)]} {reason_name(scene.header, r)}" for r in reasons]
+    taken = {e.reason for e in scene.spans.exits if low <= e.start <= high}
+    reasons = sorted(taken, key=lambda r: reason_class(scene.header, r))
+    parts += [f"{signs.exits[reason_class(scene.header, r)]} {reason_name(scene.header, r)}" for r in reasons]
     used = {
         phase
         for (vcpu, _), found in scene.spans.vectors.items()
