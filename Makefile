@@ -21,7 +21,7 @@ help:
 	@echo "make test    install compiled, run all tests, and those of the hot floors interpreted as well"
 	@echo "make bench   measure the engine against C and SimPy"
 	@echo "make lint    ruff and mypy"
-	@echo "make pages   write docs/vocabulary.md and docs/coverage.md from the source"
+	@echo "make pages   write docs/vocabulary.md, docs/coverage.md and docs/properties.md from the source"
 	@echo "make validation  write docs/validation.md: netperf's published counts, and replays, beside ours"
 	@echo "make pictures  draw docs/pictures anew"
 	@echo "make shots   photograph the workbench into docs/shots (needs chromium and chromedriver)"

@@ -1,9 +1,17 @@
-"""Writes docs/vocabulary.md and docs/coverage.md from the source: ``make pages``. A house test holds them current."""
+"""Writes docs/vocabulary.md, docs/coverage.md and docs/properties.md from the source: ``make pages``.
+
+A house test holds them current.
+"""
 
 import sys
 from collections import defaultdict
 from pathlib import Path
 
+from exitless.check.catalog import make
+from exitless.check.explore import STATES_AT_MOST, explore
+from exitless.check.path import counterexample
+from exitless.check.properties import properties
+from exitless.check.property import law_name
 from exitless.vocab.table import TABLE
 from tests.house.tree import ROOT
 from tools.coverage import coverage_page
@@ -34,7 +42,31 @@ def sources_page() -> str:
     return f"{GENERATED}\n\n{coverage_page()}"
 
 
-PAGES = {"vocabulary.md": vocabulary_page, "coverage.md": sources_page}
+def properties_page() -> str:
+    """Return the page of properties: each mutation is explored, and its shortest counterexample measured."""
+    head = "| property | says | world or test | mutation | steps | law that breaks |\n"
+    head += "| --- | --- | --- | --- | ---: | --- |\n"
+    rows = []
+    for found in properties():
+        for world, mutation in found.shown:
+            search = explore(make(world, mutation), STATES_AT_MOST)
+            law = law_name(search.law)
+            steps = len(counterexample(search).steps)
+            rows.append(f"| {found.number} | {found.says} | `{world}` | `{mutation}` | {steps} | {law} |")
+        for test in found.tests:
+            file, function = test.split("::")
+            rows.append(
+                f"| {found.number} | {found.says} | `tests/check/{file}` | `{function}` | - | the twin is wrong |"
+            )
+    start = (
+        "# Properties\n\nWhat the worlds of [check.md](check.md) and a few tests prove: each property, and the wrong "
+        "order that breaks it.\nUnmutated, every world holds. `exitless check WORLD --mutate NAME` shows the counter"
+        "example."
+    )
+    return "\n\n".join([GENERATED, start, head + "\n".join(rows)]) + "\n"
+
+
+PAGES = {"vocabulary.md": vocabulary_page, "coverage.md": sources_page, "properties.md": properties_page}
 
 
 def main(folder: Path = ROOT / "docs") -> int:

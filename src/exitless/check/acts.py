@@ -68,6 +68,28 @@ class Act:
     PREEMPT: Final = 370
     MIGRATE: Final = 371
 
+    SAVE: Final = 380
+    RESTORE: Final = 381
+    NMI_EXIT: Final = 382
+    END_BY_CALL: Final = 383
+    LINE_RISES: Final = 384
+    WANT_BITMAP: Final = 385
+    TELL: Final = 386
+    RETARGET: Final = 387
+    HANDLE_EOI: Final = 388
+    LEAVE: Final = 389
+    DETACH: Final = 390
+    SET_IRR: Final = 391
+    READ_RUNNING: Final = 392
+    RING: Final = 393
+    FINISH_IPI: Final = 394
+    DOORBELL: Final = 395
+    ASSERT_DIRECT: Final = 396
+    HOST_TAKES: Final = 397
+    TAKE_DIRECT: Final = 398
+    END_DIRECT: Final = 399
+    END_BY_EXIT: Final = 400
+
 
 _SEND: Final = "Xen event_2l.c evtchn_2l_set_pending"
 _UNMASK: Final = "Xen event_2l.c evtchn_2l_unmask"
@@ -136,5 +158,29 @@ ACTS: Final[dict[int, tuple[str, str]]] = {
     Act.END: ("ends the interrupt in service", "SDM apicv.eoi"),
     Act.RETURN: ("returns from its handler: IF = 1", "SDM vmcs.guest-state"),
     Act.PREEMPT: ("is preempted: the scheduler chooses another vCPU", "Xen credit.c csched_schedule"),
+    Act.SAVE: ("exits, and its state is written down, PIR merged first", "Xen vmx.c vmx_sync_pir_to_irr"),
+    Act.RESTORE: ("exits, and gets the saved state; PIR is cleared", "KVM vmx/vmx.c vmx_apicv_pre_state_restore"),
+    Act.NMI_EXIT: ("arrives in the guest, which exits", "SDM vmx.event-priority"),
+    Act.END_BY_CALL: ("ends the interrupt by an exit, software retires it", "Xen vlapic.c vlapic_EOI_set"),
+    Act.LINE_RISES: ("raises its line", "KVM ioapic.c kvm_ioapic_set_irq"),
+    Act.WANT_BITMAP: ("sends its message: remote IRR, and the bitmap's bit is wanted", "KVM ioapic.c ioapic_service"),
+    Act.TELL: ("kicks if the bitmap has changed, else notifies", "Xen vmx.c vmx_deliver_posted_intr"),
+    Act.RETARGET: (
+        "sends the line to another vCPU; the bitmap is to be made anew",
+        "KVM ioapic.c ioapic_write_indirect",
+    ),
+    Act.HANDLE_EOI: ("handles exit 45: the I/O APIC's side of the EOI", "KVM ioapic.c kvm_ioapic_update_eoi"),
+    Act.LEAVE: ("exits", "SDM vmx.exit-information"),
+    Act.DETACH: ("takes the last device away, and the hooks with it", "Xen vmx.c vmx_pi_switch_from"),
+    Act.SET_IRR: ("sets the IRR bit on the target's backing page", "APM avic.ipi"),
+    Act.READ_RUNNING: ("reads IsRunning", "APM avic.ipi"),
+    Act.RING: ("rings the core", "APM avic.doorbell"),
+    Act.FINISH_IPI: ("exits with ID 1; software wakes the target", "KVM svm/avic.c avic_incomplete_ipi_interception"),
+    Act.DOORBELL: ("arrives: a core in its guest looks at IRR", "APM avic.doorbell"),
+    Act.ASSERT_DIRECT: ("sends a vector to the pCPU's local APIC", "SDM apic.acceptance"),
+    Act.HOST_TAKES: ("takes the vector, ends it, and keeps it for the guest", "ELI shadow-idt"),
+    Act.TAKE_DIRECT: ("takes the physical vector through the shadow IDT", "ELI shadow-idt"),
+    Act.END_DIRECT: ("ends it at the real local APIC", "SDM apic.eoi"),
+    Act.END_BY_EXIT: ("ends an injected vector, which exits", "ELI shadow-idt"),
     Act.MIGRATE: ("moves the waiting vCPU to another pCPU", "Xen core.c sched_unit_migrate_finish"),
 }

@@ -2,6 +2,9 @@
 
 from typing import Final
 
+from exitless.check.entry import Entry, Mutation
+from exitless.check.properties import shown_by
+from exitless.check.small_worlds import make_small, small_entries
 from exitless.check.world import World
 from exitless.check.worlds.collecting import consume_order, post_order
 from exitless.check.worlds.entering import event_with_reinjection, window_under_vid
@@ -35,30 +38,6 @@ LOCK_NOTE: Final = (
 )
 
 
-class Mutation:
-    """One wrong order by name. ``breaks`` is what it is known for."""
-
-    def __init__(self, name: str, says: str, breaks: str) -> None:
-        self.name: str = name
-        self.says: str = says
-        self.breaks: str = breaks
-
-
-class Entry:
-    """A world by name: what it asks, where the protocol comes from, what to know about it, its mutations."""
-
-    def __init__(self, name: str, says: str, cites: str, note: str, mutations: list[Mutation]) -> None:
-        self.name: str = name
-        self.says: str = says
-        self.cites: str = cites
-        self.note: str = note
-        self.mutations: list[Mutation] = mutations
-
-    def mutation_names(self) -> list[str]:
-        """Return the names of the mutations."""
-        return [m.name for m in self.mutations]
-
-
 def entries() -> list[Entry]:
     """Return every world, smallest first."""
     return [
@@ -76,6 +55,7 @@ def entries() -> list[Entry]:
             "",
             [Mutation("scan-before-clear", "The processor takes PIR first and clears ON after it.", "consume")],
         ),
+        *small_entries(),
         *event_entries(),
         Entry(
             "post-while-blocking",
@@ -266,7 +246,9 @@ def make(name: str, mutation: str) -> World:
         return post_while_migrating(mutation)
     if name == "post-while-preempted":
         return post_while_preempted(mutation)
-    return post_while_blocking(mutation)
+    if name == "post-while-blocking":
+        return post_while_blocking(mutation)
+    return make_small(name, mutation)
 
 
 def find(name: str) -> list[Entry]:
@@ -274,6 +256,15 @@ def find(name: str) -> list[Entry]:
     return [entry for entry in entries() if entry.name == name]
 
 
+def marked(world: str, mutation: str) -> str:
+    """Return a mutation's name with the properties that it breaks."""
+    numbers: list[str] = shown_by(world, mutation)
+    return mutation + (" (" + ", ".join(numbers) + ")" if len(numbers) > 0 else "")
+
+
 def world_rows() -> list[tuple[str, str, str]]:
-    """Return name, sentence and citation of every world, with its mutations in the sentence."""
-    return [(e.name, e.says + " Mutations: " + ", ".join(e.mutation_names()) + ".", e.cites) for e in entries()]
+    """Return name, sentence and citation of every world, with its mutations and their properties in the sentence."""
+    return [
+        (e.name, e.says + " Mutations: " + ", ".join([marked(e.name, m) for m in e.mutation_names()]) + ".", e.cites)
+        for e in entries()
+    ]

@@ -31,6 +31,9 @@ class Law:
     INTERRUPT_LOST: Final = 17
     FORCED_EARLY: Final = 18
     NEVER_ENDED: Final = 19
+    ENDED_EARLY: Final = 20
+    LINE_DEAD: Final = 21
+    LISTED_WHILE_RUNNING: Final = 22
 
 
 class Sometimes:
@@ -58,10 +61,18 @@ class Sometimes:
     SUPPRESSED: Final = 524288
     RESCANNED: Final = 1048576
     LEFT_FOR_LATER: Final = 2097152
+    RETURNED: Final = 4194304
+    ENDED_BY_CALL: Final = 8388608
+    BEHIND_NMI: Final = 16777216
+    ASKS_AGAIN: Final = 33554432
+    MOVED_IN_FLIGHT: Final = 67108864
+    NOTIFIED_ALREADY: Final = 134217728
+    FORWARDED: Final = 268435456
 
 
 EVENTUALLY: Final = [
     Law.LOST, Law.DELAYED, Law.ENDLESS, Law.LEFT_BEHIND, Law.EVENT_LOST, Law.INTERRUPT_LOST, Law.NEVER_ENDED,
+    Law.LINE_DEAD,
 ]  # fmt: skip
 
 LAW_NAMES: Final[dict[int, str]] = {
@@ -85,6 +96,9 @@ LAW_NAMES: Final[dict[int, str]] = {
     Law.INTERRUPT_LOST: "every physical interrupt reaches the guest, by itself or merged with another",
     Law.FORCED_EARLY: "an EOI is forced only for an interrupt whose own millisecond is over",
     Law.NEVER_ENDED: "every interrupt in service is ended, by its guest or by force",
+    Law.ENDED_EARLY: "an interrupt whose handler runs is in service",
+    Law.LINE_DEAD: "a level-triggered line whose interrupt has ended may ask again: its remote IRR is 0",
+    Law.LISTED_WHILE_RUNNING: "a vCPU in its guest is on no list of sleepers",
 }
 
 SOMETIMES_NAMES: Final[dict[int, str]] = {
@@ -110,6 +124,13 @@ SOMETIMES_NAMES: Final[dict[int, str]] = {
     Sometimes.SUPPRESSED: "SN holds a notification back",
     Sometimes.RESCANNED: "switching in finds PIR filled and sets ON",
     Sometimes.LEFT_FOR_LATER: "an entry of the stack is left, because a newer interrupt is in flight",
+    Sometimes.RETURNED: "the vCPU goes back to its saved state",
+    Sometimes.ENDED_BY_CALL: "software ends an interrupt for the guest",
+    Sometimes.BEHIND_NMI: "a request waits behind an NMI at entry",
+    Sometimes.ASKS_AGAIN: "an EOI makes a line that is still high ask again",
+    Sometimes.MOVED_IN_FLIGHT: "a line goes to another vCPU while its interrupt is in flight",
+    Sometimes.NOTIFIED_ALREADY: "a post finds that somebody has notified",
+    Sometimes.FORWARDED: "the host injects what it has taken for the guest",
 }
 
 

@@ -10,7 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from exitless.check.catalog import Entry, entries, find, make
+from exitless.check.catalog import entries, find, make
+from exitless.check.entry import Entry
 from exitless.check.explore import STATES_AT_MOST, Search
 from exitless.check.path import Path, counterexample, counterexample_record
 from exitless.check.property import law_kind, law_name, sometimes_name
