@@ -188,9 +188,7 @@ class Hypervisor(PendingEoi):
         if pcpu.slice_end >= 0 and pcpu.slice_end <= self.now:
             pcpu.slice_end = -1
             self.raise_softirq(pcpu, Softirq.SCHEDULE)
-        if pcpu.tick_at >= 0 and pcpu.tick_at <= self.now:
-            pcpu.tick_at = self.now + self.tick
-            self.credit_tick(pcpu)
+        self.scheduler_timers(pcpu)
         for v in self.vcpus:
             if v.timer_at >= 0 and v.pcpu == pcpu.number and v.timer_at <= self.now:
                 v.timer_at = -1

@@ -13,7 +13,7 @@ from exitless.sim.costs import Cost
 from exitless.sim.guest import PHYSDEV_OP, VCPU_OP
 from exitless.sim.hypervisor import ICR_HIGH, ICR_LOW
 from exitless.sim.signals import EVENT_CHANNEL_OP
-from exitless.sim.state import Mode, Pcpu, Phase, Resume, Softirq, Vcpu
+from exitless.sim.state import Mode, Pcpu, Phase, Resume, Scheduler, Softirq, Vcpu
 from exitless.sim.workload import FIRST_HOST_VECTOR, Workload
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner, RunState
@@ -51,6 +51,7 @@ class Root(Workload):
             self.guest_boundary(pcpu, self.vcpus[pcpu.current], True)
         elif phase == Phase.SWITCH:
             self.switch_state(pcpu, self.vcpus[pcpu.current])
+            self.context_saved(pcpu)
             self.loop(pcpu)
         elif phase == Phase.PV_RETURN:
             self.pv_return(pcpu, self.vcpus[pcpu.current])
@@ -198,6 +199,7 @@ class Root(Workload):
 
     def reschedule(self, pcpu: Pcpu) -> bool:
         """The scheduler chooses. Returns: True when a context switch has begun, which takes over from here."""
+        pcpu.tickled = 0
         chosen: i64 = self.choose(pcpu)
         if chosen == pcpu.current:
             self.program_timer(pcpu)
@@ -215,13 +217,16 @@ class Root(Workload):
         if chosen < 0:
             pcpu.slice_end = -1
             pcpu.tick_at = -1
+            self.context_saved(pcpu)
+            self.program_timer(pcpu)
             return False
-        if pcpu.tick_at < 0:
+        if pcpu.tick_at < 0 and self.scheduler == Scheduler.CREDIT:
             pcpu.tick_at = self.now + self.tick
         next_vcpu.cpu.running_on = pcpu.number
         self.set_runstate(next_vcpu, RunState.RUNNING, pcpu.number)
         self.program_timer(pcpu)
         if pcpu.loaded == chosen:
+            self.context_saved(pcpu)
             return False
         self.charge(pcpu, Cost.CTXSW)
         if next_vcpu.ran_on >= 0 and next_vcpu.ran_on != pcpu.number and next_vcpu.domain.is_pv == 0:
