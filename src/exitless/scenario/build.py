@@ -23,7 +23,7 @@ from exitless.sim.costs import Cost
 from exitless.sim.devices.disk import DiskQueue
 from exitless.sim.devices.nic import Nic, NicQueue, mean_gap_ps, wire_time_ps
 from exitless.sim.machine import Machine
-from exitless.sim.state import Domain, Event, Irq, Scheduler, Source, Vcpu
+from exitless.sim.state import Domain, Event, Irq, Scheduler, Softirq, Source, Vcpu
 from exitless.vocab.exits import VMX_NAMES
 from exitless.vocab.kinds import Owner, RunState
 
@@ -394,5 +394,6 @@ class Maker:
         m = self.machine
         m.start_scheduler()
         for pcpu in m.pcpus:
-            m.raise_softirq(pcpu, 3)
+            m.raise_softirq(pcpu, Softirq.TIMER)
+            m.raise_softirq(pcpu, Softirq.SCHEDULE)
             m.send(pcpu.number, 0, 0)

@@ -87,7 +87,7 @@ class Hypervisor(PendingEoi):
         if irq.wanted >= 0 and irq.wanted != irq.pcpu:
             self.move_irq(irq)
         if irq.ack != AckType.NONE:
-            self.mark(irq)
+            self.mark(pcpu, irq)
         if vcpu.domain.is_pv != 0:
             self.raise_event(pcpu, vcpu.domain, source.port, vcpu)
         elif raise_for(irq.dpci):
@@ -247,10 +247,10 @@ class Hypervisor(PendingEoi):
         """Root mode begins without an exit: from idle or from a PV guest."""
         self.owner_row(pcpu, Owner.XEN, 0)
 
-    def arm_guest_timer(self, vcpu: Vcpu, deadline: i64) -> None:
+    def arm_guest_timer(self, pcpu: Pcpu, vcpu: Vcpu, deadline: i64) -> None:
         """The guest has set its timer."""
         vcpu.timer_at = deadline
-        self.program_timer(self.pcpus[vcpu.pcpu])
+        self.timer_is_set(pcpu, self.pcpus[vcpu.pcpu], deadline)
 
     def schedule_move(self, vcpu: Vcpu, pcpu: i64, when: i64) -> None:
         """The administrator will move a vCPU to another pCPU at ``when``."""

@@ -173,9 +173,11 @@ class Machine(Root):
         elif mode == Mode.IDLE:
             if deliverable(pcpu.lapic) >= 0:
                 self.enter_root(pcpu)
+                self.tick_resumes(pcpu)
                 self.start_irq(pcpu, acknowledge(pcpu.lapic), Resume.IDLE_PATH)
             elif pcpu.softirqs != 0:
                 self.enter_root(pcpu)
+                self.tick_resumes(pcpu)
                 self.start_softirq(pcpu)
 
     def move(self, vcpu: Vcpu, pcpu: i64) -> None:

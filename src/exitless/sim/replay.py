@@ -197,6 +197,9 @@ class ReplayMachine(Machine):
     def program_timer(self, pcpu: Pcpu) -> None:
         """Every timer interrupt of a lane is given, so none is made."""
 
+    def timer_is_set(self, here: Pcpu, pcpu: Pcpu, deadline: i64) -> None:
+        """Nor is a softirq raised by a timer that is not known to be the earliest."""
+
     # The guest.
 
     def darken(self, pcpu: Pcpu, vcpu: Vcpu) -> None:

@@ -7,7 +7,7 @@ from exitless.arch.xen.credit2 import BUDGET_PERIOD_PS
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
 from exitless.sim.credit2 import Credit2Host
-from exitless.sim.state import Event, Pcpu, Scheduler, Vcpu
+from exitless.sim.state import Event, Pcpu, Scheduler, Softirq, Vcpu
 from exitless.vocab.kinds import Kind, RunState
 
 
@@ -202,8 +202,35 @@ class Scheduling(Credit2Host):
         """When Xen must end an interrupt that a guest has not, -1 for never."""
         return -1
 
+    def timer_is_set(self, here: Pcpu, pcpu: Pcpu, deadline: i64) -> None:
+        """A timer of ``pcpu`` has been set: where none is due earlier, TIMER_SOFTIRQ is raised there, whose handler
+        programs the local APIC. That softirq sends an entry path round again.
+
+        Cites: Xen timer.c activate_timer
+        """
+        if deadline <= self.earliest(pcpu):
+            self.raise_softirq_on(here, pcpu, Softirq.TIMER)
+
+    def tick_resumes(self, pcpu: Pcpu) -> None:
+        """A pCPU leaves its idle loop, in which credit's tick is suspended: it goes on at its next multiple.
+
+        Cites: Xen credit.c csched_tick_resume
+        """
+        if self.scheduler == Scheduler.CREDIT:
+            pcpu.tick_at = self.now + self.tick - self.now % self.tick
+            self.timer_is_set(pcpu, pcpu, pcpu.tick_at)
+
     def program_timer(self, pcpu: Pcpu) -> None:
         """Set the local APIC timer of a pCPU to its earliest deadline."""
+        best: i64 = self.earliest(pcpu)
+        if best >= 0 and best < self.now:
+            best = self.now
+        if best >= 0 and (pcpu.timer_at < 0 or best < pcpu.timer_at):
+            pcpu.timer_at = best
+            self.calendar.push(best, Event.TIMER, pcpu.number, 0)
+
+    def earliest(self, pcpu: Pcpu) -> i64:
+        """Return when the first timer of a pCPU is due, -1 for none."""
         best: i64 = pcpu.tick_at
         if pcpu.slice_end >= 0 and (best < 0 or pcpu.slice_end < best):
             best = pcpu.slice_end
@@ -215,8 +242,4 @@ class Scheduling(Credit2Host):
         forced: i64 = self.forced_deadline(pcpu)
         if forced >= 0 and (best < 0 or forced < best):
             best = forced
-        if best >= 0 and best < self.now:
-            best = self.now
-        if best >= 0 and (pcpu.timer_at < 0 or best < pcpu.timer_at):
-            pcpu.timer_at = best
-            self.calendar.push(best, Event.TIMER, pcpu.number, 0)
+        return best
