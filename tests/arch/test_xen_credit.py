@@ -61,7 +61,7 @@ def accounted(had: int, share: int, cap: int) -> Account:
     """Return what one accounting makes of a vCPU with ``had`` credits."""
     state = Account()
     state.credit = had
-    credit.account(state, share, cap)
+    credit.account(state, share, cap, credit.SLICE_CREDITS)
     return state
 
 
@@ -130,6 +130,13 @@ def test_credit_has_a_floor_and_a_reset_has_a_ceiling() -> None:
     assert credit2.reset(300 * US) == 10_300 * US
     assert credit2.reset(4 * MS) == 10_500 * US, "half a millisecond is carried over at most"
     assert credit2.moved(0) == 50 * US
+
+
+def test_a_capped_domain_hands_out_its_budget_and_gets_it_again() -> None:
+    """One vCPU takes all there is; several take parts; an overrun is paid back at the next period."""
+    assert (credit2.quota(4 * MS, 1), credit2.quota(4 * MS, 2), credit2.quota(4 * MS, 32)) == (4 * MS, 2 * MS, MS // 2)
+    assert [credit2.grabbed(pool, 2 * MS) for pool in (-1, 0, 1, 2 * MS, 4 * MS)] == [0, 0, 1, 2 * MS, 2 * MS]
+    assert [credit2.replenished(left, 4 * MS) for left in (-MS, 0, MS)] == [3 * MS, 4 * MS, 4 * MS]
 
 
 def test_who_is_passed_over() -> None:

@@ -7,6 +7,7 @@ also kicks (``kick``), and an EOI that reaches Xen walks the domain's PIRQs (``m
 
 import pytest
 
+from exitless.sim.state import Softirq
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind
 from tests.sim.quiet import MS, Quiet, at, exits, ps, steps, upto
@@ -73,10 +74,24 @@ def test_p4_posted_by_the_remapping_unit_to_a_running_vcpu() -> None:
 
 def test_p4_posted_to_a_blocked_vcpu() -> None:
     """hwpost, the wakeup vector's direct + wakelist + unblock + sched, no context switch where the state is still
-    loaded, then assist + pirsync with RVI, and entry."""
+    loaded, then assist + pirsync with RVI, and entry. schedule() has set its slice timer, the earliest of this pCPU:
+    so TIMER_SOFTIRQ sends the entry path round once more."""
     rows = Quiet("vtd-posted", "vm[1].busy=false").first("nic", END)
     way = upto(rows, Kind.SOURCE_HANDLE)
-    expected = ["direct", "wakelist", "unblock", "sched", "assist", "pirsync", "vmread", "vmwrite", "entry"]
+    assert [e.a for e in way if e.kind == Kind.SOFTIRQ] == [Softirq.SCHEDULE, Softirq.TIMER]
+    slice_timer = ["softirq", "assist"]
+    expected = [
+        "direct",
+        "wakelist",
+        "unblock",
+        "sched",
+        "assist",
+        "pirsync",
+        "vmread",
+        "vmwrite",
+        *slice_timer,
+        "entry",
+    ]
     assert steps(way) == sorted(expected)
     assert exits(way) == []
     assert [e.a for e in way if e.kind == Kind.HOST_IRQ] == [0xF5]
@@ -113,11 +128,12 @@ SAS = ["device[1].ports=[30]", "device[1].host_vectors=[0x58]", "device[1].depth
 
 def test_p7_dom0s_interrupt_while_dom0_runs() -> None:
     """No VMCS and no exit: trap + doirq + evraise, and a bounce frame on the way back (here after dom0 has blocked:
-    the pCPU is idle, so the wake-up's unblock and sched stand in place of the trap)."""
+    the pCPU is idle, so the wake-up's unblock and sched stand in place of the trap, and the slice timer that schedule()
+    sets is a softirq)."""
     quiet = Quiet("emulated", *SAS, "device[1].pcpus=[2]")
     rows = quiet.first("sas.0", 20 * MS)
     way = upto(rows, Kind.SOURCE_HANDLE)
-    expected = ["doirq", "evraise", "kick", "unblock", "sched", "pv_bounce"]
+    expected = ["doirq", "evraise", "kick", "unblock", "sched", "softirq", "pv_bounce"]
     assert steps(way, 2) == sorted(expected)
     assert exits(way) == []
     flight = ps("msi_flight", "remap")
@@ -140,13 +156,17 @@ def test_p7_a_second_interrupt_finds_dom0_running() -> None:
     assert way[-1].time_ps - 20 * MS == ps("msi_flight", "remap", *expected) + guest
 
 
-def test_the_seed_example_the_guest_is_disturbed_by_dom0s_vector_once() -> None:
-    """A SAS interrupt on the guest's pCPU: one exit, do_IRQ, the event, and then the scheduler decides."""
-    quiet = Quiet("emulated", *SAS, "device[1].pcpus=[1]", 'host.ratelimit="50 ms"')
+@pytest.mark.parametrize("scheduler, more", [("credit2", []), ("credit", ["assist", "sched", "softirq", "assist"])])
+def test_the_seed_example_the_guest_is_disturbed_by_dom0s_vector_once(scheduler: str, more: list[str]) -> None:
+    """A SAS interrupt on the guest's pCPU: one exit, do_IRQ, the event, and then the scheduler decides.
+
+    Within the rate limit credit boosts dom0, asks the pCPU to choose, and keeps the guest, whose slice timer is set
+    anew (TIMER_SOFTIRQ, and one more pass of the entry path); credit2 does not even ask.
+    """
+    quiet = Quiet("emulated", *SAS, "device[1].pcpus=[1]", 'host.ratelimit="50 ms"', f'host.scheduler="{scheduler}"')
     rows = quiet.first("sas.0", 6 * MS)
     back = upto(rows, Kind.VM_ENTRY)
-    expected = [*X, "doirq", "evraise", "kick", "unblock", "assist", "sched"]
-    assert steps(back, 1) == sorted(expected), "within the rate limit the guest goes on"
+    assert steps(back, 1) == sorted([*X, "doirq", "evraise", "kick", "unblock", *more]), "the guest goes on"
     assert exits(back) == [Exit.EXTERNAL_INTERRUPT]
     assert not any(e.kind == Kind.SCHED_SWITCH for e in back)
 

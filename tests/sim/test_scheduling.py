@@ -5,9 +5,10 @@ from itertools import pairwise
 import pytest
 
 from exitless.arch.vtd.irte import Irte
+from exitless.arch.xen.credit import Priority as Pri
 from exitless.mech.catalog import make_delivery
 from exitless.sim.machine import Machine
-from exitless.sim.state import Domain, Irq, Mode, Pri, Softirq, Source, Vcpu
+from exitless.sim.state import Domain, Irq, Mode, Scheduler, Softirq, Source, Vcpu
 from exitless.vocab.kinds import Kind, RunState
 from tests.sim.quiet import MS, Quiet
 
@@ -17,7 +18,9 @@ US = 1_000_000
 def host(pcpus: int, vcpus: int) -> Machine:
     """Return a machine with vCPUs that are blocked and belong to pCPU 0."""
     machine = Machine(pcpus, [])
+    machine.scheduler = Scheduler.CREDIT
     domain = Domain(0, 0)
+    domain.vcpus = vcpus
     machine.domains.append(domain)
     for n in range(vcpus):
         vcpu = Vcpu(n, domain, n, make_delivery("injected"))
@@ -48,18 +51,18 @@ def asked(machine: Machine) -> list[int]:
 @pytest.mark.parametrize("before, after", [(Pri.UNDER, Pri.BOOST), (Pri.OVER, Pri.OVER), (Pri.BOOST, Pri.BOOST)])
 def test_a_wake_boosts_iff_it_was_under(before: int, after: int) -> None:
     machine = host(1, 1)
-    machine.vcpus[0].priority = before
+    machine.vcpus[0].account.priority = before
     wake(machine, 0)
-    assert machine.vcpus[0].priority == after
+    assert machine.vcpus[0].account.priority == after
     assert (machine.vcpus[0].runstate, list(machine.pcpus[0].queue)) == (RunState.RUNNABLE, [0])
 
 
 def test_a_wake_after_a_migration_does_not_boost() -> None:
     machine = host(2, 1)
-    machine.vcpus[0].move_to = 1
+    machine.vcpus[0].move_to = machine.vcpus[0].move_pins = 1
     wake(machine, 0)
     v = machine.vcpus[0]
-    assert (v.priority, v.pcpu, v.pinned, v.move_to) == (Pri.UNDER, 1, 1, -1)
+    assert (v.account.priority, v.pcpu, v.pinned, v.move_to) == (Pri.UNDER, 1, 1, -1)
     assert list(machine.pcpus[1].queue) == [0]
 
 
@@ -74,7 +77,7 @@ def test_waking_twice_is_waking_once() -> None:
 def test_the_queue_is_by_priority_and_first_come_first_served_within() -> None:
     machine = host(1, 6)
     for n, priority in enumerate([Pri.OVER, Pri.BOOST, Pri.UNDER, Pri.BOOST, Pri.OVER, Pri.UNDER]):
-        machine.vcpus[n].priority = priority
+        machine.vcpus[n].account.priority = priority
         machine.enqueue(machine.vcpus[n])
     assert list(machine.pcpus[0].queue) == [1, 3, 2, 5, 0, 4]
 
@@ -99,7 +102,7 @@ def test_a_pinned_vcpu_asks_nobody_else_and_preempts_only_the_worse() -> None:
     for priority, expected in ((Pri.UNDER, [0]), (Pri.BOOST, [])):
         machine = host(3, 2)
         runs(machine, 0)
-        machine.vcpus[0].priority = priority
+        machine.vcpus[0].account.priority = priority
         machine.vcpus[1].pinned = 0
         wake(machine, 1)
         assert asked(machine) == expected, "BOOST goes before UNDER, not before BOOST"
@@ -109,7 +112,7 @@ def test_without_idle_pcpus_the_better_preempts_and_the_equal_waits() -> None:
     for priority, expected in ((Pri.OVER, [0]), (Pri.UNDER, [0]), (Pri.BOOST, [])):
         machine = host(1, 2)
         runs(machine, 0)
-        machine.vcpus[0].priority = priority
+        machine.vcpus[0].account.priority = priority
         wake(machine, 1)
         assert asked(machine) == expected
 
@@ -144,7 +147,7 @@ def test_behind_the_rate_limit_the_better_runs_and_of_equals_who_waits() -> None
     for waiting, expected in ((Pri.BOOST, 1), (Pri.UNDER, 1), (Pri.OVER, 0)):
         machine = host(1, 2)
         runs(machine, 0)
-        machine.vcpus[1].priority = waiting
+        machine.vcpus[1].account.priority = waiting
         machine.enqueue(machine.vcpus[1])
         machine.now = 1000 * US
         assert machine.choose(machine.pcpus[0]) == expected
@@ -187,27 +190,30 @@ def test_ten_credits_are_burnt_in_a_millisecond_exactly() -> None:
     runs(machine, 0)
     for us, credit in ((99, 0), (100, -1), (1050, -10), (1100, -11), (30_000, -300)):
         machine.now = us * US
-        machine.burn(machine.pcpus[0])
-        assert machine.vcpus[0].credit == credit
+        machine.credit_burn(machine.pcpus[0])
+        assert machine.vcpus[0].account.credit == credit
 
 
 def test_a_tick_takes_the_boost_away_from_who_still_runs() -> None:
     machine = host(1, 1)
     runs(machine, 0)
-    machine.vcpus[0].priority = Pri.BOOST
+    machine.vcpus[0].account.priority = Pri.BOOST
     machine.credit_tick(machine.pcpus[0])
-    assert machine.vcpus[0].priority == Pri.UNDER
+    assert machine.vcpus[0].account.priority == Pri.UNDER
 
 
 def test_accounting_shares_300_credits_a_pcpu_and_judges_who_is_over() -> None:
     machine = host(1, 2)
-    machine.vcpus[0].credit, machine.vcpus[1].credit = -200, 0
-    machine.account()
-    assert [(v.credit, v.priority) for v in machine.vcpus] == [(-50, Pri.OVER), (150, Pri.UNDER)]
-    machine.account()
-    assert [(v.credit, v.priority) for v in machine.vcpus] == [(100, Pri.UNDER), (300, Pri.UNDER)]
-    machine.account()
-    assert machine.vcpus[0].credit == 300, "who has a period's worth is not active, and gets nothing"
+    machine.vcpus[0].account.credit, machine.vcpus[1].account.credit = -200, 0
+    machine.credit_account()
+    assert [(v.account.credit, v.account.priority) for v in machine.vcpus] == [(-50, Pri.OVER), (150, Pri.UNDER)]
+    machine.credit_account()
+    assert [(v.account.credit, v.account.priority) for v in machine.vcpus] == [(100, Pri.UNDER), (300, Pri.UNDER)]
+    machine.credit_account()
+    first, second = (v.account for v in machine.vcpus)
+    assert (first.credit, second.credit, second.active) == (250, 225, 0), "beyond a period's worth half is kept"
+    machine.credit_account()
+    assert (first.credit, second.credit) == (275, 225), "who is not active gets nothing, and the other all of it"
 
 
 # ---- softirqs ----
@@ -236,7 +242,7 @@ def test_a_busy_guest_and_dom0_share_a_pcpu_by_the_slice() -> None:
     """dom0's work of 300 ms and a busy guest on one pCPU: switches lie a timeslice or a wake-up apart, and
     never closer than the rate limit; a boost ends at the tick."""
     quiet = Quiet(
-        "apicv", 'device[1].service="1 ms"', 'host.timeslice="5 ms"', 'host.tick="2 ms"',
+        "apicv", 'device[1].service="1 ms"', 'host.timeslice="5 ms"', 'host.tick="2 ms"', 'host.scheduler="credit"',
         'host.cost.g_disk_done="300 ms"',
     )  # fmt: skip
     rows = [e for e in quiet.run(90 * MS) if e.kind == Kind.SCHED_SWITCH and e.pcpu == 1 and e.time_ps > MS]

@@ -9,6 +9,16 @@ from exitless.cli.tables import REASON_SHORT, new_table, three
 from exitless.sim.state import Role
 from exitless.study.summary import Latency, Summary
 
+# What the two schedulers do for a vCPU that wakes, and how long a turn is.
+WOKEN = {
+    "credit": "woken with BOOST, unless it has used up its credit.",
+    "credit2": "woken; it goes first if it has more credit left, and there is no BOOST.",
+}
+SLICES = {
+    "credit": "Time slice {}: no turn is longer while somebody of equal priority waits.",
+    "credit2": "A turn lasts until its credit is the next waiter's, 10 ms at most.",
+}
+
 
 def us(ns: float) -> str:
     """Print a time in µs."""
@@ -160,10 +170,39 @@ def print_states(out: Console, results: list[Any], name: str) -> None:
             x = r.summary.sources[name].by_state[state]
             cells.append(f"{x.count}: {us(x.p50)} / {us(x.max)}" if x.count else "–")
         t.add_row(r.summary.mechanism, *cells)
+    scheduler = results[0].built.scenario.host.scheduler
     out.print(t)
     out.print(
-        "'runnable': preempted or not yet chosen; it waits for its turn whatever the mechanism. 'blocked': woken with "
-        "BOOST, unless it has used up its credit.",
+        "'runnable': preempted or not yet chosen; it waits for its turn whatever the mechanism. 'blocked': "
+        + WOKEN[scheduler],
+        style="dim",
+    )
+    out.print()
+
+
+def print_schedulers(out: Console, rows: list[tuple[str, Any]], name: str) -> None:
+    """Print the latency of one source under each scheduler: the same load, mechanism and seed."""
+    t = new_table()
+    t.add_column(f"{name}, by scheduler\n(latency p50 / p99 / max in µs)", no_wrap=True)
+    t.add_column("vCPU\nrunnable", justify="right", no_wrap=True)
+    t.add_column("vCPU\nblocked", justify="right", no_wrap=True)
+    t.add_column("vCPUs of busy guests\nwait, ms p50 / max", justify="right", no_wrap=True)
+    for scheduler, result in rows:
+        s: Summary = result.summary
+        cells: list[str] = []
+        for state in ("runnable", "blocked"):
+            x = s.sources[name].by_state[state]
+            cells.append(f"{us(x.p50)} / {us(x.p99)} / {us(x.max)}" if x.count else "–")
+        m = result.built.machine
+        busy = [result.built.header.sources[int(v.timer_source)] for v in m.vcpus if v.busy]
+        late = [s.sources[b].by_state["runnable"] for b in busy if s.sources[b].by_state["runnable"].count]
+        cells.append(f"{max(x.p50 for x in late) / 1e6:.1f} / {max(x.max for x in late) / 1e6:.1f}" if late else "–")
+        t.add_row(scheduler, *cells)
+    out.print(t)
+    out.print(
+        "credit boosts who wakes and lets the others wait for slices of 30 ms; credit2 has no BOOST and turns as short "
+        "as the rate limit. One who wakes inside another's rate limit waits for its end (credit), or, as nobody is "
+        "told, for the end of a slice (credit2). The last column: ticks that found their vCPU waiting.",
         style="dim",
     )
     out.print()
@@ -186,8 +225,8 @@ def print_turns(out: Console, results: list[Any]) -> None:
     host = results[0].built.scenario.host
     out.print(t)
     out.print(
-        f"Rate limit {host.ratelimit}: no turn ends earlier for another. Time slice {host.timeslice}: no turn is "
-        "longer while somebody of equal priority waits.",
+        f"Scheduler {host.scheduler}. Rate limit {host.ratelimit}: no turn ends earlier for another. "
+        + SLICES[host.scheduler].format(host.timeslice),
         style="dim",
     )
     out.print()

@@ -8,7 +8,7 @@ from typing import Any
 from exitless.arch.xen.callback import Callback
 from exitless.cli.answers import Answer, answers, print_answers
 from exitless.cli.measures import broken_measures, json_row
-from exitless.cli.more_tables import print_more
+from exitless.cli.more_tables import print_more, print_schedulers
 from exitless.cli.output import console, progress, write_json
 from exitless.cli.published import print_if_published, published_of
 from exitless.cli.simulating import add_scenario_options, asked
@@ -93,12 +93,16 @@ def make_tally(built: Built) -> Tally:
     return tally
 
 
+def is_crowded(built: Built) -> bool:
+    """Tell whether there are more vCPUs of guests than pCPUs."""
+    return sum(not v.domain.is_pv for v in built.machine.vcpus) > len(built.machine.pcpus)
+
+
 def is_watched(built: Built) -> bool:
     """Tell whether a scenario is about more than a NIC and its pCPU, so that more is counted and printed."""
     m = built.machine
     talks = any(s.role != Role.DEVICE for s in m.sources)
-    crowded = sum(not v.domain.is_pv for v in m.vcpus) > len(m.pcpus)
-    return talks or crowded or bool(m.slow_irqs) or bool(built.scenario.move) or built.scenario.watch
+    return talks or is_crowded(built) or bool(m.slow_irqs) or bool(built.scenario.move) or built.scenario.watch
 
 
 def count_all_for_ipis(built: Built, summary: Summary) -> None:
@@ -183,6 +187,7 @@ def as_json(results: list[Result]) -> dict[str, Any]:
     return {
         "exitless": {"version": VERSION, "compiled": compiled()}, "scenario": first.scenario, "title": first.title,
         "seed": first.seed, "length_ns": first.length_ps // 1000, "clock_hz": first.clock_hz,
+        "scheduler": results[0].built.scenario.host.scheduler,
         "costs": {"table": results[0].built.preset.name, "origin": results[0].built.preset.says},
         "results": [json_row(r) for r in results],
     }  # fmt: skip
@@ -240,6 +245,17 @@ def mail_answers(args: argparse.Namespace, results: list[Result]) -> list[Answer
         )
 
 
+def both_schedulers(args: argparse.Namespace, result: Result) -> list[tuple[str, Result]]:
+    """Run a result's mechanism once more under Xen's other scheduler. Returns: both, by scheduler."""
+    built = result.built
+    mine = built.scenario.host.scheduler
+    other = "credit" if mine == "credit2" else "credit2"
+    scenario, name = load(args.scenario, [*args.set, f'host.scheduler="{other}"'])
+    length = built.header.length_ps
+    second, _ = run_one(scenario, name, built.mechanism.name, args.seed, length, False, False, lambda share: None)
+    return [(mine, result), (other, second)]
+
+
 def run(args: argparse.Namespace) -> int:
     """Do it. Returns: 0, or 1 when a law is broken or an interrupt is lost."""
     results = run_all(args)
@@ -248,6 +264,8 @@ def run(args: argparse.Namespace) -> int:
         out = console()
         print_results(out, results, rival_of(results[0].built), print_more)
         print_if_published(out, results[0].built.header.scenario, results)
+        if is_crowded(results[0].built) and not beside:
+            print_schedulers(out, both_schedulers(args, results[0]), results[0].summary.first_source)
         if results[0].built.header.scenario == "mail":
             print_answers(out, mail_answers(args, results))
     if args.json:

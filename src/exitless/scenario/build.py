@@ -18,16 +18,17 @@ from exitless.scenario.load import near, preset_names
 from exitless.scenario.quantities import LONGEST_MEAN_PS, LONGEST_PS, SEED_LIMIT, quantity, time_within, within
 from exitless.scenario.rated import add_load
 from exitless.scenario.schema import Device, Scenario, Vm
-from exitless.scenario.talking import add_ipi, add_vbd, choose_events, choose_msi, give_callback
+from exitless.scenario.talking import add_ipi, add_vbd, choose_events, choose_msi, give_callback, one_of
 from exitless.sim.costs import Cost
 from exitless.sim.devices.disk import DiskQueue
 from exitless.sim.devices.nic import Nic, NicQueue, mean_gap_ps, wire_time_ps
 from exitless.sim.machine import Machine
-from exitless.sim.state import Domain, Event, Irq, Source, Vcpu
+from exitless.sim.state import Domain, Event, Irq, Scheduler, Softirq, Source, Vcpu
 from exitless.vocab.exits import VMX_NAMES
 from exitless.vocab.kinds import Owner, RunState
 
 VIRQ_TIMER_PORT = 3
+SCHEDULERS = {"credit2": Scheduler.CREDIT2, "credit": Scheduler.CREDIT}
 SHORTEST_PS = units.PS_PER_US
 COST_NAMES: list[str] = [name.lower() for name in vars(Cost) if name.isupper() and name != "COUNT"]
 
@@ -91,6 +92,7 @@ def build(scenario: Scenario, name: str, mechanism_name: str, seed: int, length_
     machine = Machine(pcpus, sinks)
     for n, ps in enumerate(preset.ps):
         machine.costs[n] = ps
+    machine.scheduler = SCHEDULERS[one_of(host.scheduler, list(SCHEDULERS), "host.scheduler")]
     machine.timeslice = time_within(host.timeslice, SHORTEST_PS, LONGEST_PS, "host.timeslice")
     machine.ratelimit = time_within(host.ratelimit, 0, LONGEST_PS, "host.ratelimit")
     machine.tick = time_within(host.tick, SHORTEST_PS, LONGEST_PS, "host.tick")
@@ -145,6 +147,8 @@ class Maker:
         m = self.machine
         domain = Domain(number, int(vm.kind == "pv"))
         domain.first, domain.vcpus = len(m.vcpus), vm.vcpus
+        domain.weight = within(vm.weight, 1, 65535, f"{where}.weight")
+        domain.cap = within(vm.cap, 0, 100 * vm.vcpus, f"{where}.cap in per cent of one pCPU")
         m.domains.append(domain)
         self.domains[vm.name] = (domain, vm)
         self.channels[vm.name] = EventChannels(4096)
@@ -388,8 +392,8 @@ class Maker:
     def finish(self) -> None:
         """Start the host: every vCPU is runnable and waits; every pCPU is asked to schedule."""
         m = self.machine
-        for vcpu in m.vcpus:
-            m.enqueue(vcpu)
+        m.start_scheduler()
         for pcpu in m.pcpus:
-            m.raise_softirq(pcpu, 3)
+            m.raise_softirq(pcpu, Softirq.TIMER)
+            m.raise_softirq(pcpu, Softirq.SCHEDULE)
             m.send(pcpu.number, 0, 0)

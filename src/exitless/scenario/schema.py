@@ -6,11 +6,15 @@ import msgspec
 
 
 class Host(msgspec.Struct, forbid_unknown_fields=True):
-    """``[host]``: physical CPUs, clock, cost table, scheduler."""
+    """``[host]``: physical CPUs, clock, cost table, and Xen's scheduler: ``credit2`` (its default) or ``credit``.
+
+    Both have the ``ratelimit``; ``timeslice`` and ``tick`` are credit's.
+    """
 
     pcpus: int = 4
     clock: str = "2.4 GHz"
     costs: str = "illustrative"
+    scheduler: str = "credit2"
     timeslice: str = "30 ms"
     ratelimit: str = "1 ms"
     tick: str = "10 ms"
@@ -24,13 +28,16 @@ class Vm(msgspec.Struct, forbid_unknown_fields=True):
     ``busy`` is true for a guest whose application never lets it halt. ``events`` is the ABI of its event channels:
     ``2-level`` or ``fifo``; ``callback`` how an hvm guest is told of them: ``vector`` (the global one), ``upcall`` (by
     its own local APIC), or ``auto``: as its mechanism. ``ipi`` is the mean time between two interprocessor interrupts
-    that each vCPU sends, empty for none; ``ipi_by`` is ``apic``, ``event``, or ``auto``: as its NIC.
+    that each vCPU sends, empty for none; ``ipi_by`` is ``apic``, ``event``, or ``auto``: as its NIC. ``weight`` and
+    ``cap`` (per cent of one pCPU, for all its vCPUs together, 0 for none) are the scheduler's.
     """
 
     name: str
     kind: str = "hvm"
     vcpus: int = 1
     pin: list[int] = []
+    weight: int = 256
+    cap: int = 0
     tick: str = "4 ms"
     timer: str = "auto"
     busy: bool = False

@@ -161,7 +161,7 @@ class Execution(Talking):
             vcpu.pc[d] = 2
             answer = self.arm_timer(vcpu)
             if answer == Exit.NONE:
-                self.arm_guest_timer(vcpu, self.now + vcpu.period)
+                self.arm_guest_timer(pcpu, vcpu, self.now + vcpu.period)
         elif operation == Op.HLT:
             vcpu.exit_argument = 0
             answer = Exit.HLT

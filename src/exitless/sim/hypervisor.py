@@ -87,7 +87,7 @@ class Hypervisor(PendingEoi):
         if irq.wanted >= 0 and irq.wanted != irq.pcpu:
             self.move_irq(irq)
         if irq.ack != AckType.NONE:
-            self.mark(irq)
+            self.mark(pcpu, irq)
         if vcpu.domain.is_pv != 0:
             self.raise_event(pcpu, vcpu.domain, source.port, vcpu)
         elif raise_for(irq.dpci):
@@ -188,9 +188,7 @@ class Hypervisor(PendingEoi):
         if pcpu.slice_end >= 0 and pcpu.slice_end <= self.now:
             pcpu.slice_end = -1
             self.raise_softirq(pcpu, Softirq.SCHEDULE)
-        if pcpu.tick_at >= 0 and pcpu.tick_at <= self.now:
-            pcpu.tick_at = self.now + self.tick
-            self.credit_tick(pcpu)
+        self.scheduler_timers(pcpu)
         for v in self.vcpus:
             if v.timer_at >= 0 and v.pcpu == pcpu.number and v.timer_at <= self.now:
                 v.timer_at = -1
@@ -249,10 +247,10 @@ class Hypervisor(PendingEoi):
         """Root mode begins without an exit: from idle or from a PV guest."""
         self.owner_row(pcpu, Owner.XEN, 0)
 
-    def arm_guest_timer(self, vcpu: Vcpu, deadline: i64) -> None:
+    def arm_guest_timer(self, pcpu: Pcpu, vcpu: Vcpu, deadline: i64) -> None:
         """The guest has set its timer."""
         vcpu.timer_at = deadline
-        self.program_timer(self.pcpus[vcpu.pcpu])
+        self.timer_is_set(pcpu, self.pcpus[vcpu.pcpu], deadline)
 
     def schedule_move(self, vcpu: Vcpu, pcpu: i64, when: i64) -> None:
         """The administrator will move a vCPU to another pCPU at ``when``."""

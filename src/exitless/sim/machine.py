@@ -173,9 +173,11 @@ class Machine(Root):
         elif mode == Mode.IDLE:
             if deliverable(pcpu.lapic) >= 0:
                 self.enter_root(pcpu)
+                self.tick_resumes(pcpu)
                 self.start_irq(pcpu, acknowledge(pcpu.lapic), Resume.IDLE_PATH)
             elif pcpu.softirqs != 0:
                 self.enter_root(pcpu)
+                self.tick_resumes(pcpu)
                 self.start_softirq(pcpu)
 
     def move(self, vcpu: Vcpu, pcpu: i64) -> None:
@@ -183,15 +185,15 @@ class Machine(Root):
         if vcpu.pcpu == pcpu:
             return
         vcpu.move_to = pcpu
+        vcpu.move_pins = 1
         where: i64 = vcpu.cpu.running_on
         if where >= 0:
             self.raise_softirq(self.pcpus[where], Softirq.SCHEDULE)
             self.send(where, HostVector.EVENT_CHECK, self.costs[Cost.IPI_FLIGHT])
         elif vcpu.queued != 0:
-            self.pcpus[vcpu.pcpu].queue.remove(vcpu.number)
+            self.dequeue(vcpu)
             self.finish_move(vcpu)
-            self.enqueue(vcpu)
-            self.tickle(self.pcpus[pcpu], vcpu)
+            self.resume(self.pcpus[pcpu], vcpu)
 
     def arrival(self, vcpu: Vcpu, port: i64) -> None:
         """Something for a vCPU comes from outside the model: an interrupt of the load with that number."""

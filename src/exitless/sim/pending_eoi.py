@@ -47,12 +47,12 @@ class PendingEoi(Signals):
         self.row(Kind.PIRQ_HOLD, pcpu.number, -1, irq.vector, irq.number)
         return True
 
-    def mark(self, irq: Irq) -> None:
+    def mark(self, here: Pcpu, irq: Irq) -> None:
         """The fan-out of do_IRQ: the guest owes an EOI, and Xen sets a timer in case it never comes."""
         mark_in_flight(irq.bound, 0)
         if arms_forced_eoi(irq.ack):
             irq.forced_at = forced_at(self.now + self.spent)
-            self.program_timer(self.pcpus[irq.held_on])
+            self.timer_is_set(here, self.pcpus[irq.held_on], irq.forced_at)
 
     def guest_ends(self, here: Pcpu, irq: Irq) -> None:
         """A guest has ended an interrupt, by hypercall or an EOI that reached Xen. Cites: Xen irq.c desc_guest_eoi"""

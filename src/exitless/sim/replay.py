@@ -16,7 +16,7 @@ from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
 from exitless.sim.guest import VCPU_OP, Frame, Op
 from exitless.sim.machine import Machine
-from exitless.sim.state import Domain, Event, Mode, Pcpu, Phase, Softirq, Vcpu
+from exitless.sim.state import Domain, Event, Mode, Pcpu, Phase, Scheduler, Softirq, Vcpu
 from exitless.vocab.exits import Exit
 from exitless.vocab.given import Given
 from exitless.vocab.kinds import Kind, RunState
@@ -76,6 +76,7 @@ class ReplayMachine(Machine):
 
     def __init__(self, vcpus: i64, sinks: list[Sink]) -> None:
         super().__init__(vcpus + 1, sinks)
+        self.scheduler = Scheduler.CREDIT
         self.outside: i64 = vcpus
         self.lanes: list[Lane] = []
         self.items: list[Item] = []
@@ -195,6 +196,9 @@ class ReplayMachine(Machine):
 
     def program_timer(self, pcpu: Pcpu) -> None:
         """Every timer interrupt of a lane is given, so none is made."""
+
+    def timer_is_set(self, here: Pcpu, pcpu: Pcpu, deadline: i64) -> None:
+        """Nor is a softirq raised by a timer that is not known to be the earliest."""
 
     # The guest.
 

@@ -51,7 +51,8 @@ class Root(Workload):
             self.guest_boundary(pcpu, self.vcpus[pcpu.current], True)
         elif phase == Phase.SWITCH:
             self.switch_state(pcpu, self.vcpus[pcpu.current])
-            self.loop(pcpu)
+            self.context_saved(pcpu)
+            self.after_schedule(pcpu)
         elif phase == Phase.PV_RETURN:
             self.pv_return(pcpu, self.vcpus[pcpu.current])
         elif phase == Phase.PV_CALL:
@@ -88,12 +89,12 @@ class Root(Workload):
         elif vcpu.call == ICR_LOW:
             self.send_by_icr(pcpu, vcpu.talk_to)
         elif vcpu.call != ICR_HIGH:
-            self.arm_guest_timer(vcpu, self.now + vcpu.period)
+            self.arm_guest_timer(pcpu, vcpu, self.now + vcpu.period)
 
     def hypercall(self, pcpu: Pcpu, vcpu: Vcpu) -> None:
         """What a hypercall is for: the guest's timer, an event to send, the EOI of a PIRQ."""
         if vcpu.call == VCPU_OP:
-            self.arm_guest_timer(vcpu, self.now + vcpu.period)
+            self.arm_guest_timer(pcpu, vcpu, self.now + vcpu.period)
         elif vcpu.call == EVENT_CHANNEL_OP:
             self.send_event(pcpu, vcpu.send_to)
         elif vcpu.call == PHYSDEV_OP and len(self.slow_irqs) > 0:
@@ -189,18 +190,19 @@ class Root(Workload):
     def softirq_over(self, pcpu: Pcpu, number: i64) -> None:
         """A softirq's body has run."""
         if number == Softirq.SCHEDULE:
-            if self.reschedule(pcpu):
-                return
-        else:
-            self.finish_softirq(pcpu, number)
+            if not self.reschedule(pcpu):
+                self.after_schedule(pcpu)
+            return
+        self.finish_softirq(pcpu, number)
         if not self.take_interrupts(pcpu, Resume.SOFTIRQ_LOOP):
             self.loop(pcpu)
 
     def reschedule(self, pcpu: Pcpu) -> bool:
         """The scheduler chooses. Returns: True when a context switch has begun, which takes over from here."""
+        pcpu.tickled = 0
         chosen: i64 = self.choose(pcpu)
         if chosen == pcpu.current:
-            self.program_timer(pcpu)
+            self.timer_is_set(pcpu, pcpu, pcpu.slice_end)
             return False
         before: i64 = pcpu.current
         next_vcpu: Vcpu = self.vcpus[0]
@@ -214,20 +216,31 @@ class Root(Workload):
         self.row(Kind.SCHED_SWITCH, pcpu.number, chosen, before, chosen)
         if chosen < 0:
             pcpu.slice_end = -1
-            pcpu.tick_at = -1
+            self.context_saved(pcpu)
             return False
-        if pcpu.tick_at < 0:
-            pcpu.tick_at = self.now + self.tick
         next_vcpu.cpu.running_on = pcpu.number
         self.set_runstate(next_vcpu, RunState.RUNNING, pcpu.number)
-        self.program_timer(pcpu)
+        self.timer_is_set(pcpu, pcpu, pcpu.slice_end)
         if pcpu.loaded == chosen:
+            self.context_saved(pcpu)
             return False
         self.charge(pcpu, Cost.CTXSW)
         if next_vcpu.ran_on >= 0 and next_vcpu.ran_on != pcpu.number and next_vcpu.domain.is_pv == 0:
             self.charge(pcpu, Cost.VMCS_MOVE)
         self.begin(pcpu, Phase.SWITCH, 0)
         return True
+
+    def after_schedule(self, pcpu: Pcpu) -> None:
+        """schedule() never returns to the softirq loop: it ends in the entry path of whoever is chosen, which looks for
+        softirqs only after its first pass.
+
+        Cites: Xen vmcs.c vmx_do_resume
+        """
+        if pcpu.current >= 0 and self.vcpus[pcpu.current].domain.is_pv == 0:
+            if not self.take_interrupts(pcpu, Resume.EXIT_PATH):
+                self.start_assist(pcpu)
+        elif not self.take_interrupts(pcpu, Resume.SOFTIRQ_LOOP):
+            self.loop(pcpu)
 
     def loop(self, pcpu: Pcpu) -> None:
         """The softirq loop: more softirqs, or back to whoever is current."""
@@ -257,6 +270,7 @@ class Root(Workload):
     def idle(self, pcpu: Pcpu) -> None:
         """The idle loop waits."""
         pcpu.mode = Mode.IDLE
+        pcpu.tick_at = -1
         self.owner_row(pcpu, Owner.IDLE, 0)
 
     def start_pv_return(self, pcpu: Pcpu) -> None:

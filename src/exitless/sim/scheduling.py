@@ -1,69 +1,71 @@
-"""A credit scheduler to the depth that delivery latency needs, and moving vCPUs. Cites: Xen credit.c."""
-
-from typing import Final
+"""Who runs where: waking, leaving, moving, context switches, and the scheduler that the host has chosen."""
 
 from mypy_extensions import i64
 
 from exitless.arch.vmx.posted import has_posted
-from exitless.arch.x86.host_vectors import HostVector
-from exitless.bits.words import shl
+from exitless.arch.xen.credit2 import BUDGET_PERIOD_PS
 from exitless.record.sinks import Sink
-from exitless.sim.core import Core
 from exitless.sim.costs import Cost
-from exitless.sim.state import Event, Mode, Pcpu, Pri, Softirq, Vcpu
+from exitless.sim.credit2 import Credit2Host
+from exitless.sim.state import Event, Pcpu, Scheduler, Softirq, Vcpu
 from exitless.vocab.kinds import Kind, RunState
 
-# What is left of the rate limit is never made shorter than this.
-SHORTEST_SLICE_PS: Final = 100_000_000
 
+class Scheduling(Credit2Host):
+    """What is the same for every scheduler, and the way to the one at work, ``scheduler``. Units: ps
 
-class Scheduling(Core):
-    """Who runs next. Times in ps; credits as Xen counts them, 10 a millisecond."""
+    ``account_at`` is when credits or budgets are given out next, a timer of pCPU 0; -1 for never.
+    """
 
     def __init__(self, pcpus: i64, sinks: list[Sink]) -> None:
         super().__init__(pcpus, sinks)
-        self.timeslice: i64 = 30_000_000_000
-        self.tick: i64 = 10_000_000_000
-        self.ratelimit: i64 = 1_000_000_000
-        self.accounted_at: i64 = 0
+        self.scheduler: i64 = Scheduler.CREDIT2
+        self.account_at: i64 = -1
 
-    def raise_softirq(self, pcpu: Pcpu, number: i64) -> bool:
-        """Set a softirq bit. Returns: whether it was clear."""
-        bit: i64 = shl(1, number)
-        if pcpu.softirqs & bit != 0:
-            return False
-        pcpu.softirqs = pcpu.softirqs | bit
-        return True
-
-    def raise_softirq_on(self, here: Pcpu, target: Pcpu, number: i64) -> None:
-        """Set a softirq bit on any pCPU; a pCPU elsewhere is told, unless its idle loop watches the word."""
-        if not self.raise_softirq(target, number) or here is target:
-            return
-        if target.mode == Mode.IDLE and self.idle_polls != 0:
-            self.send(target.number, 0, self.costs[Cost.IPI_FLIGHT])
-        else:
-            self.send_ipi(here, target.number, HostVector.EVENT_CHECK)
-
-    def set_runstate(self, vcpu: Vcpu, state: i64, pcpu: i64) -> None:
-        """Change a runstate and record it."""
-        if vcpu.runstate != state:
-            self.row(Kind.RUNSTATE, pcpu, vcpu.number, vcpu.runstate, state)
-            vcpu.runstate = state
+    def start_scheduler(self) -> None:
+        """The host starts: every vCPU waits."""
+        self.start_credit2()
+        if self.scheduler == Scheduler.CREDIT:
+            self.account_at = self.now + self.timeslice
+        for d in self.domains:
+            if d.cap != 0 and self.scheduler == Scheduler.CREDIT2:
+                self.account_at = self.now + BUDGET_PERIOD_PS
+        for v in self.vcpus:
+            self.enqueue(v)
 
     def enqueue(self, vcpu: Vcpu) -> None:
-        """Put a runnable vCPU behind those of equal or better priority in the queue of its pCPU."""
-        queue: list[i64] = self.pcpus[vcpu.pcpu].queue
-        i: i64 = 0
-        n: i64 = len(queue)
-        while i < n and self.vcpus[queue[i]].priority >= vcpu.priority:
-            i += 1
-        queue.insert(i, vcpu.number)
-        vcpu.queued = 1
+        """Put a runnable vCPU into its queue."""
+        if self.scheduler == Scheduler.CREDIT2:
+            self.credit2_enqueue(vcpu)
+        else:
+            self.credit_enqueue(vcpu)
+
+    def dequeue(self, vcpu: Vcpu) -> None:
+        """Take a vCPU out of the queue it waits in."""
+        if self.scheduler == Scheduler.CREDIT2:
+            self.queue_for(vcpu.pcpu).remove(vcpu.number)
+        else:
+            self.pcpus[vcpu.pcpu].queue.remove(vcpu.number)
+        vcpu.queued = 0
+
+    def resume(self, here: Pcpu, vcpu: Vcpu) -> None:
+        """A vCPU may run that could not, without having woken: it waits, and somebody is told."""
+        if self.scheduler == Scheduler.CREDIT2:
+            self.credit2_wake(here, vcpu)
+        else:
+            self.credit_enqueue(vcpu)
+            self.credit_tickle(here, vcpu)
+
+    def choose(self, pcpu: Pcpu) -> i64:
+        """The scheduler's decision on ``pcpu``. Returns: the vCPU that runs next, -1 for idle."""
+        if self.scheduler == Scheduler.CREDIT2:
+            return self.credit2_choose(pcpu)
+        return self.credit_choose(pcpu)
 
     def unblock(self, here: Pcpu, vcpu: Vcpu) -> None:
-        """vcpu_unblock: clear the blocked flag and wake; a vCPU that has just been moved is not boosted.
+        """vcpu_unblock: clear the blocked flag and wake; a vCPU that has not left its pCPU yet just goes on.
 
-        Cites: Xen core.c vcpu_unblock, Xen credit.c priorities
+        Cites: Xen core.c vcpu_unblock
         """
         if vcpu.cpu.blocked == 0:
             return
@@ -71,134 +73,70 @@ class Scheduling(Core):
         self.charge(here, Cost.UNBLOCK)
         if vcpu.runstate != RunState.BLOCKED:
             return
+        if vcpu.parked != 0:
+            self.set_runstate(vcpu, RunState.OFFLINE, here.number)
+            return
         self.row(Kind.SCHED_WAKE, here.number, vcpu.number, 0, 0)
         self.set_runstate(vcpu, RunState.RUNNABLE, here.number)
-        if vcpu.move_to >= 0:
+        migrated: i64 = 0
+        if vcpu.move_to >= 0 and vcpu.switching == 0:
             self.finish_move(vcpu)
-        elif vcpu.priority == Pri.UNDER:
-            vcpu.priority = Pri.BOOST
-        self.enqueue(vcpu)
-        self.tickle(here, vcpu)
-
-    def tickle(self, here: Pcpu, vcpu: Vcpu) -> None:
-        """Ask a pCPU to choose again because ``vcpu`` waits. Cites: Xen credit.c __runq_tickle"""
-        own: Pcpu = self.pcpus[vcpu.pcpu]
-        better: bool = own.current >= 0 and vcpu.priority > self.vcpus[own.current].priority
-        chosen: i64 = -1
-        if own.current < 0:
-            chosen = own.number
-        elif vcpu.pinned >= 0:
-            if better:
-                chosen = own.number
+            migrated = 1
+        if self.scheduler == Scheduler.CREDIT2:
+            self.credit2_wake(here, vcpu)
         else:
-            chosen = self.idle_pcpu(own.number)
-            if chosen < 0 and better:
-                chosen = own.number
-        if chosen >= 0:
-            self.row(Kind.SCHED_TICKLE, here.number, vcpu.number, chosen, 0)
-            self.raise_softirq_on(here, self.pcpus[chosen], Softirq.SCHEDULE)
-
-    def idle_pcpu(self, after: i64) -> i64:
-        """Return an idle pCPU without work waiting, searching round robin, or -1."""
-        count: i64 = len(self.pcpus)
-        i: i64 = 1
-        while i < count:
-            n: i64 = (after + i) % count
-            if self.pcpus[n].current < 0 and len(self.pcpus[n].queue) == 0:
-                return n
-            i += 1
-        return -1
-
-    def burn(self, pcpu: Pcpu) -> None:
-        """Take the credits that the running vCPU has used."""
-        if pcpu.current >= 0:
-            used: i64 = (self.now - pcpu.credit_from) // 100_000_000
-            if used > 0:
-                self.vcpus[pcpu.current].credit -= used
-                pcpu.credit_from += used * 100_000_000
-        else:
-            pcpu.credit_from = self.now
-
-    def credit_tick(self, pcpu: Pcpu) -> None:
-        """The scheduler's tick on a pCPU: a boosted vCPU that still runs is boosted no longer."""
-        self.burn(pcpu)
-        if pcpu.current >= 0 and self.vcpus[pcpu.current].priority == Pri.BOOST:
-            self.vcpus[pcpu.current].priority = Pri.UNDER
-        if self.now - self.accounted_at >= self.timeslice:
-            self.accounted_at = self.now
-            self.account()
-
-    def account(self) -> None:
-        """Share out the credits of one accounting period by equal weight; more than a period's worth is not kept."""
-        active: i64 = 0
-        for v in self.vcpus:
-            if v.credit < 300:
-                active += 1
-        if active == 0:
-            return
-        share: i64 = 300 * len(self.pcpus) // active
-        for v in self.vcpus:
-            v.credit += share
-            if v.credit > 300:
-                v.credit = 300
-            if v.credit < 0:
-                v.priority = Pri.OVER
-            elif v.priority == Pri.OVER:
-                v.priority = Pri.UNDER
-
-    def choose(self, pcpu: Pcpu) -> i64:
-        """The scheduler's decision on ``pcpu``. Returns: the vCPU that runs next, -1 for idle."""
-        self.burn(pcpu)
-        current: i64 = pcpu.current
-        if current >= 0:
-            v: Vcpu = self.vcpus[current]
-            if v.cpu.blocked == 0 and v.move_to < 0:
-                if self.now - pcpu.scheduled_at < self.ratelimit:
-                    pcpu.slice_end = pcpu.scheduled_at + self.ratelimit
-                    if pcpu.slice_end < self.now + SHORTEST_SLICE_PS:
-                        pcpu.slice_end = self.now + SHORTEST_SLICE_PS
-                    return current
-                if len(pcpu.queue) == 0 or self.vcpus[pcpu.queue[0]].priority < v.priority:
-                    pcpu.slice_end = self.now + self.timeslice
-                    return current
-        pcpu.slice_end = self.now + self.timeslice
-        if len(pcpu.queue) > 0:
-            return pcpu.queue[0]
-        return self.steal(pcpu)
-
-    def steal(self, pcpu: Pcpu) -> i64:
-        """An idle pCPU looks for a vCPU that waits elsewhere and may run here. Returns: its number, or -1."""
-        for other in self.pcpus:
-            if other is not pcpu and other.current >= 0:
-                for number in other.queue:
-                    if self.vcpus[number].pinned < 0:
-                        return number
-        return -1
+            self.credit_wake(here, vcpu, migrated)
 
     def take_from_queue(self, vcpu: Vcpu, pcpu: Pcpu) -> None:
         """Take a vCPU out of the queue it waits in; it now belongs to ``pcpu``."""
         if vcpu.queued != 0:
-            self.pcpus[vcpu.pcpu].queue.remove(vcpu.number)
-            vcpu.queued = 0
+            self.dequeue(vcpu)
         vcpu.pcpu = pcpu.number
 
     def leave(self, pcpu: Pcpu) -> None:
-        """The running vCPU stops running on ``pcpu``: its runstate changes, and it waits or is blocked."""
+        """The running vCPU stops running on ``pcpu``: its runstate changes, and it waits, is blocked or parked.
+
+        It counts as running until its state is saved; credit queues it at once, credit2 only then.
+        """
         if pcpu.current < 0:
             return
         v: Vcpu = self.vcpus[pcpu.current]
-        v.cpu.running_on = -1
+        v.switching = 1
+        pcpu.saving = v.number
         if v.cpu.blocked != 0:
             self.row(Kind.SCHED_BLOCK, pcpu.number, v.number, 0, 0)
             self.set_runstate(v, RunState.BLOCKED, pcpu.number)
+        elif v.parked != 0:
+            self.set_runstate(v, RunState.OFFLINE, pcpu.number)
         else:
             self.set_runstate(v, RunState.RUNNABLE, pcpu.number)
-            if v.move_to >= 0:
-                self.finish_move(v)
-                self.enqueue(v)
-                self.tickle(pcpu, v)
+            if self.scheduler == Scheduler.CREDIT2 or v.move_to >= 0:
+                v.delayed = 1
             else:
-                self.enqueue(v)
+                self.credit_enqueue(v)
+
+    def context_saved(self, pcpu: Pcpu) -> None:
+        """The state of the vCPU that left is saved: it no longer counts as running, and may be moved and queued.
+
+        Cites: Xen core.c sched_unit_migrate_finish, Xen credit2.c csched2_unit_wake
+        """
+        if pcpu.saving < 0:
+            return
+        v: Vcpu = self.vcpus[pcpu.saving]
+        pcpu.saving = -1
+        v.switching = 0
+        v.cpu.running_on = -1
+        waits: i64 = v.delayed
+        v.delayed = 0
+        if v.cpu.blocked != 0 or v.parked != 0:
+            return
+        if v.move_to >= 0:
+            if v.queued != 0:
+                self.dequeue(v)
+            self.finish_move(v)
+            waits = 1
+        if waits != 0:
+            self.resume(pcpu, v)
 
     def finish_move(self, vcpu: Vcpu) -> None:
         """A vCPU that was asked to move belongs to its new pCPU; interrupts bound to it shall follow lazily.
@@ -206,8 +144,11 @@ class Scheduling(Core):
         Cites: Xen core.c sched_unit_migrate_finish, Xen irq.c irq_set_affinity
         """
         vcpu.pcpu = vcpu.move_to
-        vcpu.pinned = vcpu.move_to
+        if vcpu.move_pins != 0:
+            vcpu.pinned = vcpu.move_to
         vcpu.move_to = -1
+        vcpu.move_pins = 0
+        self.weigh()
         self.retarget(vcpu)
 
     def retarget(self, vcpu: Vcpu) -> None:
@@ -244,23 +185,61 @@ class Scheduling(Core):
         if vcpu.cpu.has_hooks != 0 and vcpu.cpu.blocked == 0:
             vcpu.cpu.pid.sn = 1
 
+    def scheduler_timers(self, pcpu: Pcpu) -> None:
+        """The tick of a pCPU, and on pCPU 0 the giving out of credits or budgets, if they are due."""
+        if pcpu.tick_at >= 0 and pcpu.tick_at <= self.now:
+            pcpu.tick_at = self.now + self.tick
+            self.credit_tick(pcpu)
+        if pcpu.number == 0 and self.account_at >= 0 and self.account_at <= self.now:
+            if self.scheduler == Scheduler.CREDIT2:
+                self.account_at = self.now + BUDGET_PERIOD_PS
+                self.credit2_replenish()
+            else:
+                self.account_at = self.now + self.timeslice
+                self.credit_account()
+
     def forced_deadline(self, pcpu: Pcpu) -> i64:
         """When Xen must end an interrupt that a guest has not, -1 for never."""
         return -1
 
+    def timer_is_set(self, here: Pcpu, pcpu: Pcpu, deadline: i64) -> None:
+        """A timer of ``pcpu`` has been set: where none is due earlier, TIMER_SOFTIRQ is raised there, whose handler
+        programs the local APIC. That softirq sends an entry path round again.
+
+        Cites: Xen timer.c activate_timer
+        """
+        if deadline <= self.earliest(pcpu):
+            self.raise_softirq_on(here, pcpu, Softirq.TIMER)
+
+    def tick_resumes(self, pcpu: Pcpu) -> None:
+        """A pCPU leaves its idle loop, in which credit's tick is suspended: it goes on at its next multiple.
+
+        Cites: Xen credit.c csched_tick_resume
+        """
+        if self.scheduler == Scheduler.CREDIT:
+            pcpu.tick_at = self.now + self.tick - self.now % self.tick
+            self.timer_is_set(pcpu, pcpu, pcpu.tick_at)
+
     def program_timer(self, pcpu: Pcpu) -> None:
         """Set the local APIC timer of a pCPU to its earliest deadline."""
+        best: i64 = self.earliest(pcpu)
+        if best >= 0 and best < self.now:
+            best = self.now
+        if best >= 0 and (pcpu.timer_at < 0 or best < pcpu.timer_at):
+            pcpu.timer_at = best
+            self.calendar.push(best, Event.TIMER, pcpu.number, 0)
+
+    def earliest(self, pcpu: Pcpu) -> i64:
+        """Return when the first timer of a pCPU is due, -1 for none."""
         best: i64 = pcpu.tick_at
         if pcpu.slice_end >= 0 and (best < 0 or pcpu.slice_end < best):
             best = pcpu.slice_end
+        if pcpu.number == 0 and self.account_at >= 0 and (best < 0 or self.account_at < best):
+            best = self.account_at
         for v in self.vcpus:
             if v.timer_at >= 0 and v.pcpu == pcpu.number and (best < 0 or v.timer_at < best):
                 best = v.timer_at
         forced: i64 = self.forced_deadline(pcpu)
         if forced >= 0 and (best < 0 or forced < best):
             best = forced
-        if best >= 0 and best < self.now:
-            best = self.now
-        if best >= 0 and (pcpu.timer_at < 0 or best < pcpu.timer_at):
-            pcpu.timer_at = best
-            self.calendar.push(best, Event.TIMER, pcpu.number, 0)
+        return best

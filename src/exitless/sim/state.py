@@ -6,6 +6,8 @@ from librt.vecs import vec
 from mypy_extensions import i64
 
 from exitless.arch.x86.lapic import LocalApic
+from exitless.arch.xen.credit import DEFAULT_WEIGHT, Account
+from exitless.arch.xen.credit2 import INITIAL_CREDIT
 from exitless.arch.xen.dpci import DpciRecord
 from exitless.arch.xen.eoi_stack import EoiStack
 from exitless.arch.xen.fifo import ControlBlock, EventArray
@@ -80,21 +82,21 @@ class Softirq:
     HVM_DPCI: Final = 10
 
 
-class Pri:
-    """Priorities of the credit scheduler. Cites: Xen credit.c priorities"""
+class Scheduler:
+    """Which of Xen's schedulers chooses. Cites: Xen credit.c, Xen credit2.c"""
 
-    BOOST: Final = 3
-    UNDER: Final = 2
-    OVER: Final = 1
-    IDLE: Final = 0
+    CREDIT: Final = 1
+    CREDIT2: Final = 2
 
 
 class Pcpu:
     """One physical CPU.
 
-    ``current`` is the vCPU the scheduler chose (-1 idle), ``loaded`` the one whose state is in the registers.
-    ``softirqs`` is a bit mask by softirq number. Times are in ps.
-    Shapes: ``queue`` vCPU numbers waiting, best first.
+    ``current`` is the vCPU the scheduler chose (-1 idle), ``loaded`` the one whose state is in the registers,
+    ``saving`` the one whose state is still being saved. ``softirqs`` is a bit mask by softirq number. ``tickled`` is 1
+    from when it is asked to choose for somebody until it does; ``last_tickled`` where it looked for an idle pCPU last;
+    ``heaviest`` is the greatest weight in its run queue. Times are in ps.
+    Shapes: ``queue`` vCPU numbers waiting, best first; with credit2 the first pCPU of a run queue holds it for all.
     """
 
     def __init__(self, number: i64) -> None:
@@ -114,8 +116,12 @@ class Pcpu:
         self.slice_end: i64 = -1
         self.tick_at: i64 = -1
         self.timer_at: i64 = -1
-        self.next_vcpu: i64 = -1
         self.queue: list[i64] = []
+        self.saving: i64 = -1
+        self.tickled: i64 = 0
+        self.last_tickled: i64 = number
+        self.stole_at: i64 = -1
+        self.heaviest: i64 = DEFAULT_WEIGHT
         self.blocked_list: list[i64] = []
         self.irq_of: vec[i64] = zeros(256)
         self.dpci: list[i64] = []
@@ -181,6 +187,8 @@ class Domain:
     """A domain: what its vCPUs share. ``is_pv`` is 1 for a PV domain. ``first`` is its first vCPU's number.
 
     With ``fifo`` 1 its event channels are those of ``words`` and ``blocks`` (one a vCPU), otherwise of ``shared``.
+    ``weight`` is each of its vCPUs', ``cap`` per cent of one pCPU for all together (0 none), ``budget`` what credit2
+    has left of it in this period, in ps.
     """
 
     def __init__(self, number: i64, is_pv: i64) -> None:
@@ -190,6 +198,9 @@ class Domain:
         self.vcpus: i64 = 0
         self.shared: SharedInfo = SharedInfo()
         self.event_path: i64 = 0
+        self.weight: i64 = DEFAULT_WEIGHT
+        self.cap: i64 = 0
+        self.budget: i64 = 0
         self.fifo: i64 = 0
         self.words: EventArray = NO_WORDS
         self.blocks: list[ControlBlock] = []
@@ -198,6 +209,10 @@ class Domain:
 class Vcpu:
     """A virtual CPU as the simulator sees it: its interrupt state, its place in the scheduler, its program.
 
+    Scheduler: ``pinned`` the one pCPU it may run on (-1 any), ``move_to`` where it is on its way to, ``move_pins`` 1 if
+    it stays there for good. ``switching`` is 1 while its state is being saved, ``delayed`` if it is to be queued after
+    that. Credit: ``account`` is its priority and credits. Credit2: ``credit`` and ``budget`` in ps, ``rest`` what the
+    last burn left over, ``promised`` the pCPU that was told of it.
     Program: ``frames`` stacks of kind, program counter and argument (depth at most 8), ``operation`` the number of
     the operation under way and ``left`` what is left of it in ps. ``unread`` frames wait for the application;
     ``busy`` is 1 for an application that never sleeps. ``last_port`` is the port the upcall handled last, ``cursor``
@@ -217,11 +232,18 @@ class Vcpu:
         self.pcpu: i64 = 0
         self.pinned: i64 = -1
         self.ran_on: i64 = -1
-        self.priority: i64 = Pri.UNDER
-        self.credit: i64 = 0
+        self.account: Account = Account()
+        self.credit: i64 = INITIAL_CREDIT
+        self.rest: i64 = 0
+        self.budget: i64 = 0
+        self.promised: i64 = -1
+        self.parked: i64 = 0
         self.queued: i64 = 0
+        self.switching: i64 = 0
+        self.delayed: i64 = 0
         self.list_of: i64 = -1
         self.move_to: i64 = -1
+        self.move_pins: i64 = 0
         self.timer_at: i64 = -1
         self.period: i64 = 0
         self.timer_source: i64 = -1

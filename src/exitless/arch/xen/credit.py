@@ -106,11 +106,11 @@ def fair_share(total: i64, weight: i64, weights: i64) -> i64:
     return (total * weight + weights - 1) // weights
 
 
-def account(state: Account, share: i64, cap: i64) -> None:
+def account(state: Account, share: i64, cap: i64, most: i64) -> None:
     """A period is over: the vCPU gets its share, and its priority follows.
 
-    ``cap`` is in credits a period, 0 for none: below minus the cap it is parked. Above a slice's credits a vCPU uses
-    less than it may: it stops being active and keeps half.
+    ``cap`` is in credits a period, 0 for none: below minus the cap it is parked. Above ``most``, a slice's credits
+    (300 of the default slice), a vCPU uses less than it may: it stops being active and keeps half.
 
     Changes: the account. Cites: Xen credit.c csched_acct
     """
@@ -119,12 +119,12 @@ def account(state: Account, share: i64, cap: i64) -> None:
         state.priority = Priority.OVER
         if cap != 0 and state.credit < -cap:
             state.parked = 1
-        if state.credit < -SLICE_CREDITS:
-            state.credit = -SLICE_CREDITS
+        if state.credit < -most:
+            state.credit = -most
         return
     state.priority = Priority.UNDER
     state.parked = 0
-    if state.credit > SLICE_CREDITS:
+    if state.credit > most:
         state.active = 0
         state.credit = state.credit // 2
 

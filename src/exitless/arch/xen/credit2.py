@@ -19,6 +19,8 @@ MIGRATE_COMPENSATION: Final = 50_000_000
 BUDGET_PERIOD_PS: Final = 10_000_000_000
 DEFAULT_WEIGHT: Final = 256
 PCPUS_PER_QUEUE: Final = 16
+# The credit of a pCPU's idle vCPU: less than anybody's, by more than what resists a migration.
+IDLE_CREDIT: Final = -1_073_741_824_000
 
 
 class Skip:
@@ -194,3 +196,38 @@ def is_delayed(is_switched_out: i64) -> bool:
     Cites: Xen credit2.c csched2_unit_wake
     """
     return is_switched_out == 0
+
+
+def quota(total: i64, vcpus: i64) -> i64:
+    """Return how much of its domain's budget a vCPU takes at a time: all, or its part, never under 0.5 ms.
+
+    Units: ps. Cites: Xen credit2.c unit_grab_budget
+    """
+    if vcpus <= 1:
+        return total
+    part: i64 = total // vcpus
+    if part < SHORTEST_PS:
+        return SHORTEST_PS
+    return part
+
+
+def grabbed(pool: i64, part: i64) -> i64:
+    """Return what a vCPU without budget gets of what its domain has left: 0 parks it. Units: ps.
+
+    Cites: Xen credit2.c unit_grab_budget
+    """
+    if pool <= 0:
+        return 0
+    if pool < part:
+        return pool
+    return part
+
+
+def replenished(left: i64, total: i64) -> i64:
+    """Return a domain's budget after its period of 10 ms: what it overran by is taken off. Units: ps.
+
+    Cites: Xen credit2.c replenish_domain_budget
+    """
+    if left > 0:
+        return total
+    return left + total
