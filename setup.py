@@ -70,6 +70,7 @@ INTERPRETED = {
     "traces/perf_script.py": "splits lines of text; its time is the interpreter's own string methods",
     "traces/reader.py": "the base class, and the list of readers",
     "traces/recording.py": "makes a finished record, once a recording",
+    "traces/repair.py": "splits lines of text, when asked to",
     "traces/text_reader.py": "splits lines of text; its time is the interpreter's own string methods",
     "traces/trace_dat.py": "walks CPUs and pages; the events of a page are ring.py's",
     "traces/trace_dat_file.py": "reads a file's head and sections once",
