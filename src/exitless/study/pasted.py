@@ -46,7 +46,8 @@ class Pasted:
     is vmx, svm, arm64 or "" for not told. ``records`` counts tracepoints, counters or Xen's records by their own names,
     ``vectors`` the guest's interrupts, ``calls`` its hypercalls. ``derived``: the exits are those records that stand
     for exits, so ``counts`` has the records alone. With ``problems`` the result is partial; ``notes`` say how it is to
-    be taken; ``repaired`` counts pieces of rows that were put together. Units: ``time_ns`` and ``duration_ns`` ns.
+    be taken; ``repaired`` counts pieces of rows that were put together,
+    ``quoted`` lines that had a mail program's quotation marks. Units: ``time_ns`` and ``duration_ns`` ns.
     """
 
     format: str
@@ -63,6 +64,7 @@ class Pasted:
     calls: dict[str, int] = field(default_factory=dict)
     derived: bool = False
     repaired: int = 0
+    quoted: int = 0
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -144,7 +146,7 @@ def read_pasted(text: str, source: str, repair: bool = False) -> Pasted:
         if not (table.exits or table.records):
             break
         table.finish()
-        table.repaired = lines.joined
+        table.repaired, table.quoted = lines.joined, lines.quoted
         if lines.quoted:
             table.notes.append(f"quotation marks before {lines.quoted} lines were taken off")
         return table

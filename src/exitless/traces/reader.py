@@ -139,9 +139,10 @@ def reader_of(source: Source, clock_hz: int = 0) -> Reader | None:
 
 def unknown(source: Source, more: str = "") -> TraceError:
     """Return the sentence that no reader knows a recording; ``more`` names what else was expected."""
-    expected = " or ".join(reader.what for reader in readers()) + more
+    known = " or ".join(reader.what for reader in readers())
+    start = _looks_like(source.head)
     return TraceError(
-        f"{source.name}: no reader knows this; it starts at offset 0 with {_looks_like(source.head)}, expected {expected}"
+        f"{source.name}: no reader knows this; it starts at offset 0 with {start}, expected {known}{more}"
     )
 
 

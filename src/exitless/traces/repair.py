@@ -28,6 +28,7 @@ class Repair:
         self.lines: list[str] = []
         self.held = ""
         self.pieces = 0
+        self.last = 0
         for line in text.splitlines():
             self._line(line.translate(HARD).rstrip())
         self._flush()
@@ -44,6 +45,7 @@ class Repair:
             self._flush()
         self.held = f"{self.held} {line.lstrip()}" if self.pieces else line
         self.pieces += 1
+        self.last = len(line)
 
     def _goes_on(self, line: str) -> bool:
         """Tell whether a line is the rest of the one before: that was cut where the next word no longer fitted."""
@@ -51,10 +53,11 @@ class Repair:
             return False
         if ftrace_text.LOST.match(line) or perf_script.LOST.match(line) or self.pieces >= MOST_PIECES:
             return False
-        wide = len(self.held.split("\n")[-1]) + 1 + len(line.split()[0])
-        if wide < NARROWEST or self.held.startswith("#"):
+        if self.held.startswith("#"):
             return False
-        return is_event(self.held) or is_event(f"{self.held} {line.lstrip()}")
+        if is_event(self.held):
+            return self.last + 1 + len(line.split()[0]) >= NARROWEST
+        return is_event(f"{self.held} {line.lstrip()}")
 
 
 def is_event(line: str) -> bool:
