@@ -44,6 +44,8 @@ class Kind:
 
     IOAPIC_SET: Final = 40
     PIC_SET: Final = 41
+    APIC_ACCESS: Final = 42
+    MSR_ACCESS: Final = 43
 
     CPU_OWNER: Final = 48
     RUNSTATE: Final = 49
