@@ -1,89 +1,153 @@
-"""Tables of exits that people paste: ``perf kvm stat``, ``perf stat -e kvm:*`` and summaries of xentrace records."""
+"""Tables of exits that people paste: what perf, KVM's counters, SystemTap and Xen's tools print of a host's exits.
 
-import re
+:func:`read_pasted` recognises a table by its content. Whoever uses a :class:`Pasted` takes exits from ``exits``, by the
+kernel's names; ``counts`` has every row of the table, also those that are no exits. What a table does not tell is None.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from exitless.errors import TraceError
+from exitless.study.exit_names import exit_by_name
+from exitless.study.pasted_text import Text
 
-KVM_STAT_HEAD: Final = re.compile(r"\bVM-EXIT\b.*\bSamples\b")
-KVM_STAT_ROW: Final = re.compile(r"\s*(\S+)\s+(\d+)\s+([\d.]+)%\s+([\d.]+)%(.*)")
-KVM_STAT_TOTAL: Final = re.compile(r"\s*Total Samples:\s*(\d+)")
-AVERAGE_US: Final = re.compile(r"([\d.]+)us\s*\(\s*\+-\s*[\d.]+%\s*\)")
-PERF_STAT_ROW: Final = re.compile(r"\s*(\d[\d,]*)\s+kvm:(\w+)(?:\s.*)?")
-COUNT_ROW: Final = re.compile(r"\s*(\d[\d,]*)\s+([A-Za-z][\w.]*)\s*|\s*([A-Za-z][\w.]*)\s+(\d[\d,]*)\s*")
+EXPECTED: Final = (
+    "expected a report of perf kvm stat, counters of perf stat -e kvm:*, KVM's counters in debugfs, a report of "
+    "kvm_service_time.stp or kvm_stat, what xenalyze --summary prints, or a summary of xentrace records with a row "
+    "VMEXIT"
+)
+
+
+@dataclass(slots=True)
+class Exits:
+    """The exits of one reason. ``code`` is the exit's number, -1 where the table's name has none.
+
+    Units: ns; None is not told. ``time_ns`` is all of their time, ``share`` the table's own part of the time of all.
+    """
+
+    count: int
+    code: int = -1
+    time_ns: float | None = None
+    min_ns: float | None = None
+    mean_ns: float | None = None
+    max_ns: float | None = None
+    share: float | None = None
+    written: str = ""
 
 
 @dataclass(slots=True)
 class Pasted:
-    """A table as it was read: counts by name, mean times where they are given, the total where it is stated."""
+    """A table as it was read.
+
+    ``counts`` has all rows: exits by the kernel's names, other things by the table's own. ``exits`` has the exits,
+    empty where the table does not tell them by reason; ``mean_ns`` their mean times where they are given. ``total`` is
+    how many exits there were in all, None where nothing says so; ``unlisted`` how many of them no row has. ``vendor``
+    is vmx, svm, arm64 or "" for not told. ``records`` counts tracepoints, counters or Xen's records by their own names,
+    ``vectors`` the guest's interrupts, ``calls`` its hypercalls. ``derived``: the exits are those records that stand
+    for exits, so ``counts`` has the records alone. With ``problems`` the result is partial; ``notes`` say how it is to
+    be taken; ``repaired`` counts pieces of rows that were put together,
+    ``quoted`` lines that had a mail program's quotation marks. Units: ``time_ns`` and ``duration_ns`` ns.
+    """
 
     format: str
-    counts: dict[str, int]
+    counts: dict[str, int] = field(default_factory=dict)
     mean_ns: dict[str, float] = field(default_factory=dict)
     total: int | None = None
+    exits: dict[str, Exits] = field(default_factory=dict)
+    unlisted: int = 0
+    vendor: str = ""
+    time_ns: float | None = None
+    duration_ns: float | None = None
+    records: dict[str, int] = field(default_factory=dict)
+    vectors: dict[int, int] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
+    derived: bool = False
+    repaired: int = 0
+    quoted: int = 0
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def exit(self, written: str, count: int, place: str, again: bool = False) -> Exits:
+        """Take a row of exits under the kernel's name; ``again``: rows of one name add up.
+
+        Errors: TraceError for a name that has a row already.
+        """
+        name, code, vendor = exit_by_name(written)
+        self.vendor = self.vendor or vendor
+        return self.exit_named(name, code, written, count, place, again)
+
+    def exit_named(self, name: str, code: int, written: str, count: int, place: str, again: bool = False) -> Exits:
+        """Take a row of exits under this name. Errors: TraceError for a name that has a row already."""
+        if name in self.exits and not again:
+            raise TraceError(f"{place}: {written} has a row already; expected one table with one row for each name")
+        row = self.exits.setdefault(name, Exits(0, code, written=written))
+        row.count += count
+        return row
+
+    def record(self, name: str, count: int, place: str, again: bool = False) -> None:
+        """Take a row of something else. Errors: TraceError for a name that has a row already."""
+        if name in self.records and not again:
+            raise TraceError(f"{place}: {name} has a row already; expected one table with one row for each name")
+        self.records[name] = self.records.get(name, 0) + count
+
+    def finish(self) -> None:
+        """Add up what the rows say."""
+        rows = {} if self.derived else {name: row.count for name, row in self.exits.items()}
+        self.counts = {**rows, **self.records}
+        for name, row in self.exits.items():
+            if row.mean_ns is None and row.time_ns is not None and row.count:
+                row.mean_ns = row.time_ns / row.count
+            if row.mean_ns is not None:
+                self.mean_ns[name] = row.mean_ns
+                if row.time_ns is None:
+                    row.time_ns = row.mean_ns * row.count
+        listed = sum(row.count for row in self.exits.values())
+        if self.exits and self.total is not None and listed != self.total:
+            self.unlisted = max(0, self.total - listed)
 
 
-def number(text: str) -> int:
-    """Read a count with or without commas."""
-    return int(text.replace(",", ""))
+Form = tuple[Callable[[Text], bool], Callable[[Text, str], Pasted], Callable[[Text], None] | None]
 
 
-def keep(counts: dict[str, int], name: str, count: int, place: str) -> None:
-    """Store one row. Errors: TraceError for a name that has a row already."""
-    if name in counts:
-        raise TraceError(f"{place}: {name} has a row already; expected one table with one row for each name")
-    counts[name] = count
+def forms() -> list[Form]:
+    """Return what there is, in the order of asking: does a text look like it, how is it read, how is it repaired."""
+    from exitless.study import pasted_counters, pasted_kvm, pasted_xen
+
+    return [
+        (pasted_kvm.is_kvm_stat, pasted_kvm.kvm_stat, pasted_kvm.repair_kvm_stat),
+        (pasted_xen.is_xenalyze, pasted_xen.xenalyze, None),
+        (pasted_counters.is_service_time, pasted_counters.service_time, None),
+        (pasted_counters.is_perf_stat, pasted_counters.perf_stat, pasted_counters.repair_perf_stat),
+        (pasted_counters.is_kvm_stat_tool, pasted_counters.kvm_stat_tool, None),
+        (pasted_counters.is_debugfs, pasted_counters.debugfs, None),
+        (pasted_xen.is_records, pasted_xen.records, None),
+    ]
 
 
-def kvm_stat(lines: list[str], source: str) -> Pasted:
-    """Read a report of ``perf kvm stat``. Errors: TraceError."""
-    table = Pasted("perf kvm stat", {})
-    for n, line in enumerate(lines, 1):
-        if total := KVM_STAT_TOTAL.match(line):
-            table.total = number(total.group(1))
-        elif row := KVM_STAT_ROW.fullmatch(line):
-            keep(table.counts, row.group(1), number(row.group(2)), f"{source}:{n}")
-            if mean := AVERAGE_US.search(row.group(5)):
-                table.mean_ns[row.group(1)] = float(mean.group(1)) * 1000
-    return table
+def looks_pasted(text: str) -> bool:
+    """Tell whether a text looks like one of the tables, from its first part."""
+    lines = Text(text)
+    return any(is_one(lines) for is_one, _, _ in forms())
 
 
-def perf_stat(lines: list[str], source: str) -> Pasted:
-    """Read the counters of ``perf stat -e kvm:*``. Errors: TraceError."""
-    table = Pasted("perf stat", {})
-    for n, line in enumerate(lines, 1):
-        if row := PERF_STAT_ROW.fullmatch(line):
-            keep(table.counts, row.group(2), number(row.group(1)), f"{source}:{n}")
-    table.total = table.counts.get("kvm_exit")
-    return table
+def read_pasted(text: str, source: str, repair: bool = False) -> Pasted:
+    """Recognise a pasted table and read it; ``repair`` puts rows together again that a mail program cut in two.
 
-
-def xen_summary(lines: list[str], source: str) -> Pasted:
-    """Read counts of xentrace records, name first or count first. Errors: TraceError."""
-    table = Pasted("xentrace summary", {})
-    for n, line in enumerate(lines, 1):
-        if row := COUNT_ROW.fullmatch(line):
-            name, count = row.group(2) or row.group(3), row.group(1) or row.group(4)
-            keep(table.counts, name, number(count), f"{source}:{n}")
-    table.total = table.counts.get("VMEXIT")
-    return table
-
-
-def read_pasted(text: str, source: str) -> Pasted:
-    """Recognise a pasted table and read it; nothing is repaired. Errors: TraceError."""
-    lines = text.splitlines()
-    if any(KVM_STAT_HEAD.search(line) for line in lines):
-        table = kvm_stat(lines, source)
-    elif any(PERF_STAT_ROW.fullmatch(line) for line in lines):
-        table = perf_stat(lines, source)
-    else:
-        table = xen_summary(lines, source)
-        if "VMEXIT" not in table.counts:
-            table.counts.clear()
-    if not table.counts:
-        raise TraceError(
-            f"{source}: expected a report of perf kvm stat, counters of perf stat -e kvm:* or a summary of xentrace "
-            "records with a row VMEXIT"
-        )
-    return table
+    Quotation marks before lines are taken off and said in a note. Errors: TraceError in one sentence.
+    """
+    lines = Text(text)
+    for is_one, read, mend in forms():
+        if not is_one(lines):
+            continue
+        if repair and mend is not None:
+            mend(lines)
+        table = read(lines, source)
+        if not (table.exits or table.records):
+            break
+        table.finish()
+        table.repaired, table.quoted = lines.joined, lines.quoted
+        if lines.quoted:
+            table.notes.append(f"quotation marks before {lines.quoted} lines were taken off")
+        return table
+    raise TraceError(f"{source}: {EXPECTED}")
