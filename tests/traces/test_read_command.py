@@ -63,7 +63,7 @@ def test_kinds_are_listed_with_their_names_when_asked_for(capsys: pytest.Capture
 
 def test_csv_has_a_line_for_each_exit_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "exits.csv"
-    said(capsys, str(PVH1), "--csv", str(target), "--json", str(tmp_path / "exits.json"))
+    said(capsys, str(PVH1), "--exits-csv", str(target), "--json", str(tmp_path / "exits.json"))
     rows = list(csv.DictReader(io.StringIO(target.read_text())))
     reasons = json.loads((tmp_path / "exits.json").read_text())["exits"]["by_reason"]
     assert {row["reason"]: int(row["count"]) for row in rows} == {name: x["count"] for name, x in reasons.items()}

@@ -114,15 +114,21 @@ def test_records_become_kinds_with_the_arguments_of_the_table(tmp_path: Path) ->
     data = window(
         0, runstate(10, 1, 0, 1, 0), record(0x82020, 0xF3, 5, 0xFFFFFFFF), record(0x82012, 32), record(0x82013, 1),
         record(0x20100D, 0x10001D, 1, tsc=20), record(0x20100D, 0x20, tsc=21), record(0x8200D, 0x80B, 0, 0),
-        record(0x8200D, 0x830, 0, 0), record(0x82025), record(0x82217, 0xFEE000B0, 0), record(0x82217, 0xFEE00300, 0),
+        record(0x8200D, 0x830, 0xFD, 1), record(0x82025), record(0x82217, 0xFEE000B0, 0),
+        record(0x82217, 0xFEE00300, 0x40),
+        record(0x8200C, 0x1B, 0, 0), record(0x82017, 0xFEE00020), record(0x82017, 0xFEC00000),
         record(0x802008, 25, 1, 2, tsc=30), record(0x28004, 2, 7, tsc=31), record(0x28006, 1, 0, tsc=32),
         record(0x22206, 3, tsc=33), record(0x2800A, 1, 0, IDLE, 0, tsc=34),
     )  # fmt: skip
     reader, rows = read_bytes(tmp_path, data)
     assert [row[1:2] + row[3:] for row in rows[1:]] == [
         (Kind.IRQ_WINDOW, 0, 0xF3, 5), (Kind.HYPERCALL, 0, 32, -1), (Kind.GUEST_HLT, 0, 1, 0),
-        (Kind.HYPERCALL, 0, 29, 1), (Kind.HYPERCALL, 0, 32, -1), (Kind.IRQ_EOI, 0, -1, 1), (Kind.IRQ_EOI, 0, -1, 1),
-        (Kind.IRQ_EOI, 0, -1, 1), (Kind.HOST_IRQ, 0, -1, 25), (Kind.SCHED_WAKE, 1, 0, 0), (Kind.SCHED_BLOCK, 0, 0, 0),
+        (Kind.HYPERCALL, 0, 29, 1), (Kind.HYPERCALL, 0, 32, -1),
+        (Kind.MSR_ACCESS, 0, 2**32 + 0x80B, 0), (Kind.IRQ_EOI, 0, -1, 1),
+        (Kind.MSR_ACCESS, 0, 2**32 + 0x830, 2**32 + 0xFD), (Kind.IRQ_EOI, 0, -1, 1),
+        (Kind.APIC_ACCESS, 0, 4096 + 0xB0, 0), (Kind.IRQ_EOI, 0, -1, 1), (Kind.APIC_ACCESS, 0, 4096 + 0x300, 0x40),
+        (Kind.MSR_ACCESS, 0, 0x1B, -1), (Kind.APIC_ACCESS, 0, 0x20, -1),
+        (Kind.HOST_IRQ, 0, -1, 25), (Kind.SCHED_WAKE, 1, 0, 0), (Kind.SCHED_BLOCK, 0, 0, 0),
         (Kind.SCHED_TICKLE, -1, 3, 0), (Kind.SCHED_SWITCH, -1, 0, -1),
     ]  # fmt: skip
     assert reader.unread() == {}

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "show": "draw a timeline in the terminal, as one HTML page, or as a Perfetto file",
     "view": "open the workbench in a browser: live what-if, comparison, tour",
     "read": "report on real traces",
+    "whatif": "predict the exits of a recording or table under other mechanisms",
     "replay": "simulate the host below a recording, and compare",
     "check": "explore a delivery protocol in every order",
     "vectors": "replay conformance vectors against the rules",

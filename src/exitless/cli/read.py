@@ -4,7 +4,7 @@ import argparse
 import csv
 import io
 import re
-import time
+import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -12,26 +12,44 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from exitless.cli.output import console, ns, per_cent, progress, write_json, write_whole
+from exitless.cli.output import Patience, console, ns, open_whole, per_cent, write_json, write_whole
+from exitless.cli.read_events import Events, parquet_library, write_csv, write_parquet
+from exitless.cli.read_pasted import as_document, pasted_of, print_pasted
 from exitless.errors import TraceError
+from exitless.study.pasted import EXPECTED, looks_pasted
 from exitless.study.trace_report import Facts, TraceReport
-from exitless.traces.reader import Reader, open_reader
+from exitless.traces.opening import Source, open_source
+from exitless.traces.reader import Reader, reader_of, readers, unknown
+from exitless.traces.repair import Repair, repaired
+from exitless.traces.text_reader import TextReader
 
 ALWAYS: Final = ("accepted", "injected", "eoi")
 PATIENCE: Final = 1.0
 FREQUENCY: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGmg]?)(?:[Hh][Zz])?\s*")
 SCALE: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+TABLES: Final = EXPECTED.removeprefix("expected ")
 COLUMNS: Final = ("count", "per_second", "time_ns", "min_ns", "p50_ns", "p99_ns", "max_ns", "share")
 
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     p = subparsers.add_parser("read", help="report on real traces")
-    p.add_argument("trace", nargs="+", metavar="TRACE", help="a recording, packed or not (- for standard input)")
+    p.add_argument(
+        "trace",
+        nargs="+",
+        metavar="TRACE",
+        help="a recording or a pasted table of exits, packed or not (- for standard input)",
+    )
     p.add_argument("--cpu-hz", metavar="HZ", help='clock of a recording that holds none, for example "2.6 GHz" or 2.6G')
     p.add_argument("--kinds", action="store_true", help="list every kind of record with its count")
     p.add_argument("--json", metavar="FILE", help="write the report as JSON (- for standard output)")
-    p.add_argument("--csv", metavar="FILE", help="write the exits by reason as CSV (- for standard output)")
+    p.add_argument("--csv", metavar="FILE", help="write every event as CSV, one line each (- for standard output)")
+    p.add_argument("--parquet", metavar="FILE", help="write every event as Parquet (needs pyarrow or polars)")
+    p.add_argument("--exits-csv", metavar="FILE", help="write the exits by reason as CSV (- for standard output)")
+    p.add_argument(
+        "--repair", action="store_true",
+        help="put lines together that a mail program cut in two, and take off its quotation marks; says how many",
+    )  # fmt: skip
     p.set_defaults(run=run)
 
 
@@ -60,21 +78,94 @@ def facts_of(reader: Reader) -> Facts:
     )  # fmt: skip
 
 
-def report_on(path: str, clock_hz: int) -> dict[str, Any]:
-    """Read one recording to its end; after a second, with progress on standard error. Errors: TraceError."""
+def opened(path: str, repair: bool) -> tuple[Source, Repair | None]:
+    """Open what is to be read, repaired if that was asked for. Errors: TraceError."""
+    source = open_source(path)
+    try:
+        return repaired(source) if repair else (source, None)
+    except BaseException:
+        source.close()
+        raise
+
+
+def say_repair(name: str, joined: int, quoted: int) -> str:
+    """Say on standard error what a repair did; returns the sentence."""
+    said = (
+        f"repaired: {some(joined, 'piece')} of cut lines put together, quotation marks taken off {some(quoted, 'line')}"
+    )
+    console(stderr=True).print(f"exitless: {name}: {said}", soft_wrap=True)
+    return said
+
+
+def hint(source: Source) -> TraceError | None:
+    """Return a sentence for a text that a reader would know if it were repaired."""
+    if b"\0" in source.head:
+        return None
+    lines = Repair(source.head.decode("utf-8", "replace")).lines
+    head = "\n".join(lines).encode()
+    for reader in readers():
+        if reader.recognises(head):
+            return TraceError(
+                f"{source.name}: reads like {reader.what}, quoted or cut by a mail program; --repair puts it in order"
+            )
+    return None
+
+
+def report_on(path: str, clock_hz: int, options: argparse.Namespace | None = None) -> dict[str, Any]:
+    """Read one recording or table to its end; after a second, with progress on standard error. Errors: TraceError."""
+    source, repair = opened(path, options is not None and options.repair)
+    with source:
+        reader = reader_of(source, clock_hz)
+        if reader is None:
+            if options is None or not looks_pasted(source.head.decode("utf-8", "replace")):
+                raise hint(source) or unknown(source, f", or one of these tables: {TABLES}")
+            return report_on_table(source, options)
+        if repair is not None:
+            reader.notes.append(say_repair(source.name, repair.joined, repair.quoted))
+        return report_on_rows(reader, path, options)
+
+
+def report_on_table(source: Source, options: argparse.Namespace) -> dict[str, Any]:
+    """Read a pasted table. Errors: TraceError, also when its events are asked for."""
+    if options.csv or options.parquet:
+        wanted = "--csv" if options.csv else "--parquet"
+        raise TraceError(
+            f"{source.name}: is a table and holds no events; {wanted} needs a recording, --exits-csv does not"
+        )
+    pasted = pasted_of(source, options.repair)
+    if options.repair:
+        say_repair(source.name, pasted.repaired, pasted.quoted)
+    return as_document(pasted, source)
+
+
+def report_on_rows(reader: Reader, path: str, options: argparse.Namespace | None) -> dict[str, Any]:
+    """Read a recording. Errors: TraceError."""
     report = TraceReport()
-    began = time.monotonic()
-    with open_reader(path, clock_hz) as reader:
-        batches = reader.rows()
-        for rows in batches:
-            report.rows(rows)
-            if time.monotonic() - began > PATIENCE:
-                with progress() as bar:
-                    task = bar.add_task(f"reading {path}", total=reader.size or None)
-                    for more in batches:
-                        report.rows(more)
-                        bar.update(task, completed=reader.done)
-        return report.as_json(facts_of(reader))
+    events = Events() if options is not None and (options.csv or options.parquet) else None
+    takers = [report.rows] + ([events.rows] if events is not None else [])
+    with Patience(f"reading {path}", reader.size) as tick:
+        for rows in reader.rows():
+            for take in takers:
+                take(rows)
+            tick(reader.done)
+    if events is not None and options is not None:
+        write_events(events, reader, options)
+    if isinstance(reader, TextReader) and reader.unread()["lines"] and (options is None or not options.repair):
+        reader.notes.append("there are lines that are no events; where a mail program cut lines in two, --repair helps")
+    return report.as_json(facts_of(reader))
+
+
+def write_events(events: Events, reader: Reader, options: argparse.Namespace) -> None:
+    """Write the events to where they are asked for. Errors: TraceError, ExitlessError."""
+    if options.csv == "-":
+        write_csv(sys.stdout.buffer, events, reader)
+    elif options.csv:
+        with open_whole(options.csv) as out:
+            write_csv(out, events, reader)
+    if options.parquet:
+        with open_whole(options.parquet) as out:
+            write_parquet(out, events, reader)
+    events.close()
 
 
 def table(columns: Iterable[str]) -> Table:
@@ -207,33 +298,55 @@ def as_csv(documents: list[dict[str, Any]]) -> str:
     rows.writerow(["file", "reason", *COLUMNS])
     for d in documents:
         for name, x in d["exits"]["by_reason"].items():
-            rows.writerow([d["file"], name, *(x[key] for key in COLUMNS)])
+            rows.writerow([d["file"], name, *("" if x[key] is None else x[key] for key in COLUMNS)])
     return text.getvalue()
+
+
+def show(d: dict[str, Any], kinds: bool) -> None:
+    """Print one report."""
+    out = console()
+    if d["events"] is None:
+        print_pasted(out, d)
+        return
+    print_head(out, d)
+    for part in (print_exits, print_vcpus, print_vectors):
+        out.print()
+        part(out, d)
+    out.print()
+    print_rest(out, d, kinds)
+
+
+def check_outputs(args: argparse.Namespace) -> bool:
+    """Tell whether standard output is for a file; refuse what cannot be. Errors: TraceError."""
+    to_output = [name for name in ("json", "csv", "exits_csv", "parquet") if getattr(args, name) == "-"]
+    if args.parquet == "-":
+        raise TraceError("--parquet -: Parquet is no text; give it a file")
+    if len(to_output) > 1:
+        first, second = (f"--{name.replace('_', '-')} -" for name in to_output[:2])
+        raise TraceError(f"{first} and {second} cannot both go to standard output; give one of them a file")
+    if args.parquet:
+        parquet_library()
+    if len(args.trace) > 1 and (args.csv or args.parquet):
+        raise TraceError(f"--{'csv' if args.csv else 'parquet'} holds the events of one recording; give one TRACE")
+    return bool(to_output)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it. Returns: 0. Errors: TraceError for the first recording that cannot be used."""
     clock_hz = frequency(args.cpu_hz)
-    if "-" in (args.json, args.csv) and args.json == args.csv:
-        raise TraceError("--json - and --csv - cannot both go to standard output; give one of them a file")
+    quiet = check_outputs(args)
     documents = []
     for path in args.trace:
-        d = report_on(path, clock_hz)
+        d = report_on(path, clock_hz, args)
         documents.append(d)
         for problem in d["problems"]:
             console(stderr=True).print(f"exitless: partial result: {problem}", soft_wrap=True)
-        if "-" not in (args.json, args.csv):
-            out = console()
-            print_head(out, d)
-            for part in (print_exits, print_vcpus, print_vectors):
-                out.print()
-                part(out, d)
-            out.print()
-            print_rest(out, d, args.kinds)
+        if not quiet:
+            show(d, args.kinds)
     if args.json:
         write_json(documents[0] if len(documents) == 1 else {"traces": documents}, args.json)
-    if args.csv == "-":
+    if args.exits_csv == "-":
         print(as_csv(documents), end="")
-    elif args.csv:
-        write_whole(args.csv, as_csv(documents).encode())
+    elif args.exits_csv:
+        write_whole(args.exits_csv, as_csv(documents).encode())
     return 0

@@ -36,6 +36,10 @@ class Use:
     SOFTIRQ: Final = 20
     TIMER: Final = 21
     BELONGS: Final = 22
+    APIC: Final = 23
+    MSR: Final = 24
+    MMIO: Final = 25
+    HALT_END: Final = 26
 
 
 class Isa:
@@ -60,6 +64,10 @@ TRACEPOINTS: Final = {
     "kvm:kvm_set_irq": (Use.LINE, "gsi level"),
     "kvm:kvm_ioapic_set_irq": (Use.IOAPIC, "e pin coalesced"),
     "kvm:kvm_pic_set_irq": (Use.PIC, "chip pin coalesced"),
+    "kvm:kvm_apic": (Use.APIC, "rw reg val"),
+    "kvm:kvm_msr": (Use.MSR, "write ecx data"),
+    "kvm:kvm_mmio": (Use.MMIO, "type gpa val"),
+    "kvm:kvm_vcpu_wakeup": (Use.HALT_END, "ns waited valid?"),
     "kvm:kvm_hypercall": (Use.HYPERCALL, "nr a0"),
     "kvm:kvm_halt_poll_ns": (Use.BELONGS, "vcpu_id"),
     "sched:sched_switch": (Use.SWITCH, "prev_pid prev_state next_pid"),
@@ -80,7 +88,7 @@ TRACEPOINTS.update({f"irq_vectors:{name}_entry": (Use.HOST_VECTOR, "vector") for
 # Known tracepoints that become no row, by system.
 NAMES: Final = {
     "kvm": (
-        "vcpu_match_mmio kvm_ack_irq kvm_age_hva kvm_apic kvm_apicv_inhibit_changed kvm_apicv_update_request "
+        "vcpu_match_mmio kvm_ack_irq kvm_age_hva kvm_apicv_inhibit_changed kvm_apicv_update_request "
         "kvm_async_pf_completed kvm_async_pf_not_present kvm_async_pf_ready kvm_async_pf_repeated_fault "
         "kvm_avic_doorbell kvm_avic_ga_log kvm_avic_incomplete_ipi kvm_avic_kick_vcpu_slowpath "
         "kvm_avic_unaccelerated_access kvm_cpuid kvm_cr kvm_dirty_ring_exit kvm_dirty_ring_push kvm_dirty_ring_reset "
@@ -89,12 +97,12 @@ NAMES: Final = {
         "kvm_hv_stimer_cleanup kvm_hv_stimer_expiration kvm_hv_stimer_set_config kvm_hv_stimer_set_count "
         "kvm_hv_stimer_start_one_shot kvm_hv_stimer_start_periodic kvm_hv_syndbg_get_msr kvm_hv_syndbg_set_msr "
         "kvm_hv_synic_send_eoi kvm_hv_synic_set_irq kvm_hv_synic_set_msr kvm_hv_timer_state kvm_inj_exception "
-        "kvm_invlpga kvm_ioapic_delayed_eoi_inj kvm_mmio kvm_msr kvm_nested_intercepts kvm_nested_intr_vmexit "
+        "kvm_invlpga kvm_ioapic_delayed_eoi_inj kvm_nested_intercepts kvm_nested_intr_vmexit "
         "kvm_nested_vmenter kvm_nested_vmenter_failed kvm_nested_vmexit kvm_nested_vmexit_inject kvm_nested_vmrun "
         "kvm_page_fault kvm_pi_irte_update kvm_pio kvm_ple_window kvm_ple_window_update kvm_pml_full kvm_pv_tlb_flush "
         "kvm_pvclock_update "
         "kvm_rmp_fault kvm_set_spte_hva kvm_skinit kvm_smm_transition kvm_test_age_hva kvm_track_tsc "
-        "kvm_try_async_get_page kvm_unmap_hva_range kvm_update_master_clock kvm_userspace_exit kvm_vcpu_wakeup "
+        "kvm_try_async_get_page kvm_unmap_hva_range kvm_update_master_clock kvm_userspace_exit "
         "kvm_vmgexit_enter kvm_vmgexit_exit kvm_vmgexit_msr_protocol_enter kvm_vmgexit_msr_protocol_exit "
         "kvm_wait_lapic_expire kvm_write_tsc_offset kvm_xen_hypercall"
     ),
@@ -137,6 +145,16 @@ NMI: Final = 4
 
 FAILED_ENTRY: Final = 0x80000000
 ISA_NAMES: Final = {Isa.VMX: VMX_NAMES, Isa.SVM: SVM_NAMES}
+
+# How the kernel prints the registers of a local APIC, by their offset.
+APIC_REGISTERS: Final = {
+    "APIC_ID": 0x20, "APIC_LVR": 0x30, "APIC_TASKPRI": 0x80, "APIC_ARBPRI": 0x90, "APIC_PROCPRI": 0xA0,
+    "APIC_EOI": 0xB0, "APIC_RRR": 0xC0, "APIC_LDR": 0xD0, "APIC_DFR": 0xE0, "APIC_SPIV": 0xF0, "APIC_ISR": 0x100,
+    "APIC_TMR": 0x180, "APIC_IRR": 0x200, "APIC_ESR": 0x280, "APIC_ICR": 0x300, "APIC_ICR2": 0x310,
+    "APIC_LVTT": 0x320, "APIC_LVTTHMR": 0x330, "APIC_LVTPC": 0x340, "APIC_LVT0": 0x350, "APIC_LVT1": 0x360,
+    "APIC_LVTERR": 0x370, "APIC_TMICT": 0x380, "APIC_TMCCT": 0x390, "APIC_TDCR": 0x3E0, "APIC_SELF_IPI": 0x3F0,
+    "APIC_EFEAT": 0x400, "APIC_ECTRL": 0x410,
+}  # fmt: skip
 
 HYPERCALLS: Final = {
     1: "VAPIC_POLL_IRQ", 2: "MMU_OP", 3: "FEATURES", 4: "PPC_MAP_MAGIC_PAGE", 5: "KICK_CPU", 9: "CLOCK_PAIRING",

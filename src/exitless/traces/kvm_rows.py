@@ -26,6 +26,12 @@ NMI_VECTOR: Final = 2
 SOFTWARE: Final = 6
 COALESCED: Final = 256
 MASKED: Final = 512
+LEVEL: Final = 1024
+WRITTEN: Final = 4096
+MSR_WRITTEN: Final = 2**32
+# The page of a local APIC, where nobody has moved it.
+APIC_PAGE: Final = 0xFEE00000
+MMIO_WRITE: Final = 2
 IDLE: Final = 0
 # prev_state of sched_switch: these bits say that the thread sleeps or is dead; none of them, that it could go on.
 ASLEEP: Final = 0xFF
@@ -160,6 +166,7 @@ class Mapper:
             skip, self._lost, self._exit, self._entry, self._inject, self._accept, self._posted, self._eoi,
             self._pv_eoi, self._ipi, self._msi, self._line, self._ioapic, self._pic, self._hypercall, self._switch,
             self._waking, self._wakeup, self._host_vector, self._host_irq, self._softirq, self._timer, self._belongs,
+            self._apic, self._msr, self._mmio, self._halt_end,
         ]  # fmt: skip
 
     def take(self, events: Sequence[Event]) -> list[Row]:
@@ -260,7 +267,7 @@ class Mapper:
 
     def _ioapic(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
         _, entry, pin, merged = v
-        flags = (COALESCED if merged else 0) + (MASKED if entry & 0x10000 else 0)
+        flags = (COALESCED if merged else 0) + (MASKED if entry & 0x10000 else 0) + (LEVEL if entry & 0x8000 else 0)
         self.rows.append((now, Kind.IOAPIC_SET, cpu, -1, entry & 255, (pin & 255) + flags))
 
     def _pic(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
@@ -318,6 +325,25 @@ class Mapper:
 
     def _timer(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
         self.rows.append((now, Kind.TIMER_FIRE, cpu, -1, -1, 0))
+
+    def _apic(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
+        """A register of a local APIC is read or written for its guest, by whichever exit."""
+        offset = (v[2] & 0xFFF) + (WRITTEN if v[1] else 0)
+        self.rows.append((now, Kind.APIC_ACCESS, cpu, self.threads.place.get(v[0], -1), offset, v[3] & WORD))
+
+    def _msr(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
+        number = (v[2] & 0xFFFFFFFF) + (MSR_WRITTEN if v[1] else 0)
+        self.rows.append((now, Kind.MSR_ACCESS, cpu, self.threads.place.get(v[0], -1), number, v[3] & WORD))
+
+    def _mmio(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
+        """An access to memory that is a device's; a row when the device is the local APIC."""
+        if v[2] & ~0xFFF == APIC_PAGE:
+            offset = (v[2] & 0xFFF) + (WRITTEN if v[1] == MMIO_WRITE else 0)
+            self.rows.append((now, Kind.APIC_ACCESS, cpu, self.threads.place.get(v[0], -1), offset, v[3] & WORD))
+
+    def _halt_end(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
+        flags = (1 if v[2] > 0 else 0) + (2 if len(v) < 4 or v[3] != 0 else 0)
+        self.rows.append((now, Kind.HALT_END, cpu, self.threads.place.get(v[0], -1), v[1] & WORD, flags))
 
     def _belongs(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
         """A tracepoint that names the vCPU of its own thread."""

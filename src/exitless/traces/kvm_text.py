@@ -3,7 +3,9 @@
 A form is what the kernel or a plugin of trace-cmd prints, with the fields in braces: ``{field:d}`` decimal, ``:x``
 hexadecimal, ``:r`` an exit's name, ``:m`` a delivery mode, ``:s`` a thread's state, ``:A`` a message's destination,
 ``:w`` a word, ``:c`` any text, ``:?text`` 1 if that text follows, ``:Ktext`` the mask bit if it does. A field that
-stands twice is put together from both. ``-`` is no field. Text after the form does not matter.
+stands twice is put together from both. ``:a`` is a local APIC's register, ``:W`` and ``:U`` read or write, ``:L``
+edge or level,
+``:H`` wait or poll, ``:V`` valid or invalid. ``-`` is no field. Text after the form does not matter.
 
 The raw form of ``trace-cmd report -R`` names every field as the binary format does and is read without a form; it
 loses what the event's own text would not print, such as whether a pin is masked.
@@ -13,10 +15,11 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from exitless.traces.kvm import DELIVERY_MODES, FAILED_ENTRY, REASONS, TRACEPOINTS, Use
+from exitless.traces.kvm import APIC_REGISTERS, DELIVERY_MODES, FAILED_ENTRY, REASONS, TRACEPOINTS, Use
 
 MODES: Final = {name: n << 8 for n, name in enumerate(DELIVERY_MODES)}
 MASKED: Final = 0x10000
+LEVEL: Final = 0x8000
 DEAD: Final = 0x10
 ASLEEP: Final = 0x01
 ABSENT: Final = -1
@@ -48,9 +51,13 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
     "kvm:kvm_msi_set_irq": ("dst {address:A} vec {data:d} ({data:m}|",),
     "kvm:kvm_set_irq": ("gsi {gsi:d} level {level:d}",),
     "kvm:kvm_ioapic_set_irq": (
-        "pin {pin:d} dst {-:x} vec {e:d} ({e:m}|{-:w}|{-:w}{e:K|masked}){coalesced:? (coalesced)}",
+        "pin {pin:d} dst {-:x} vec {e:d} ({e:m}|{-:w}|{e:L}{e:K|masked}){coalesced:? (coalesced)}",
     ),
     "kvm:kvm_pic_set_irq": ("chip {chip:d} pin {pin:d} ({-:w}{-:?|masked}){coalesced:? (coalesced)}",),
+    "kvm:kvm_apic": ("apic_{rw:W} {reg:a} = 0x{val:x}",),
+    "kvm:kvm_msr": ("msr_{write:W} {ecx:x} = 0x{data:x}",),
+    "kvm:kvm_mmio": ("mmio {type:U} len {-:d} gpa 0x{gpa:x} val 0x{val:x}",),
+    "kvm:kvm_vcpu_wakeup": ("{waited:H} time {ns:d} ns, polling {valid:V}", "{waited:H} time {ns:d} ns"),
     "kvm:kvm_hypercall": ("nr 0x{nr:x} a0 0x{a0:x}",),
     "kvm:kvm_halt_poll_ns": ("vcpu {vcpu_id:d}:",),
     "sched:sched_switch": (
@@ -64,6 +71,8 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
 
 PATTERNS: Final = {
     "d": r"(-?\d{1,20})", "x": r"([0-9a-fA-F]{1,16})", "r": r"([A-Za-z0-9_ ()]{1,60}?)", "m": r"(\w{1,8})",
+    "a": r"(\w{1,20})", "W": r"(read|write)", "U": r"(unsatisfied-read|read|write)",
+    "L": r"(edge|level)", "H": r"(wait|poll)", "V": r"(valid|invalid)",
     "s": r"(\S{1,20})", "A": r"([0-9a-fA-F]{1,16})", "w": r"([\w-]{1,20}?)", "c": r"(.{0,64}?)",
 }  # fmt: skip
 
@@ -99,6 +108,14 @@ def state(text: str) -> int:
     return 0 if text.startswith("R") else DEAD if text[:1] in ("X", "Z") else ASLEEP
 
 
+def register(text: str) -> int:
+    """Turn the name of a local APIC's register into its offset; one without a name is printed as a number."""
+    try:
+        return APIC_REGISTERS[text] if text in APIC_REGISTERS else int(text, 16)
+    except ValueError:
+        return 0
+
+
 def target(text: str) -> int:
     """Turn a message's destination into its address."""
     number = int(text, 16)
@@ -112,6 +129,12 @@ CONVERSIONS: Final[dict[str, Callable[[str], int]]] = {
     "m": lambda text: MODES.get(text, 0),
     "s": state,
     "A": target,
+    "a": register,
+    "W": lambda text: 1 if text == "write" else 0,
+    "U": lambda text: ("unsatisfied-read", "read", "write").index(text),
+    "H": lambda text: 1 if text == "wait" else 0,
+    "V": lambda text: 1 if text == "valid" else 0,
+    "L": lambda text: LEVEL if text == "level" else 0,
     "?": lambda text: 1 if text else 0,
     "K": lambda text: MASKED if text else 0,
 }

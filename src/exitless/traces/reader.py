@@ -128,6 +128,24 @@ def _looks_like(head: bytes) -> str:
     return "the bytes " + start.hex(" ")
 
 
+def reader_of(source: Source, clock_hz: int = 0) -> Reader | None:
+    """Return the reader that knows a recording's first bytes; None when none does, and the source stays open."""
+    for reader in readers():
+        if reader.recognises(source.head):
+            source.settle()
+            return reader(source, clock_hz if reader.wants_clock else 0)
+    return None
+
+
+def unknown(source: Source, more: str = "") -> TraceError:
+    """Return the sentence that no reader knows a recording; ``more`` names what else was expected."""
+    known = " or ".join(reader.what for reader in readers())
+    start = _looks_like(source.head)
+    return TraceError(
+        f"{source.name}: no reader knows this; it starts at offset 0 with {start}, expected {known}{more}"
+    )
+
+
 def open_reader(path: str, clock_hz: int = 0) -> Reader:
     """Open a recording with the reader that knows its first bytes.
 
@@ -136,15 +154,10 @@ def open_reader(path: str, clock_hz: int = 0) -> Reader:
     """
     source = open_source(path)
     try:
-        known = readers()
-        for reader in known:
-            if reader.recognises(source.head):
-                source.settle()
-                return reader(source, clock_hz if reader.wants_clock else 0)
-        raise TraceError(
-            f"{source.name}: no reader knows this; it starts at offset 0 with {_looks_like(source.head)}, "
-            f"expected {' or '.join(reader.what for reader in known)}"
-        )
+        reader = reader_of(source, clock_hz)
+        if reader is None:
+            raise unknown(source)
+        return reader
     except BaseException:
         source.close()
         raise

@@ -33,6 +33,8 @@ class Use:
     STRAY: Final = 20
     PREV: Final = 21
     NEXT: Final = 22
+    MSR_READ: Final = 23
+    IOMEM_READ: Final = 24
 
 
 CPU_CHANGE: Final = 0x0001F003
@@ -66,7 +68,10 @@ EVENTS: Final = (
     (0x00082013, "HLT", Use.HLT, 1),
     (0x00082020, "INTR_WINDOW", Use.WINDOW, 2),
     (0x00082025, "VLAPIC", Use.VLAPIC, 0),
+    (0x0008200C, "MSR_READ", Use.MSR_READ, 1),
     (0x0008200D, "MSR_WRITE", Use.MSR_WRITE, 1),
+    (0x00082017, "IOMEM_READ", Use.IOMEM_READ, 1),
+    (0x00082117, "IOMEM_READ64", Use.IOMEM_READ, 1),
     (0x00082217, "IOMEM_WRITE", Use.IOMEM_WRITE, 1),
     (0x00082317, "IOMEM_WRITE64", Use.IOMEM_WRITE, 1),
     (0x00802008, "IRQ_HANDLED", Use.HANDLED, 1),

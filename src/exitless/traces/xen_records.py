@@ -26,6 +26,9 @@ RUNNING: Final = 0
 INTR_WORD: Final = 0x1008200F
 X2APIC_EOI: Final = 0x80B
 LAPIC_EOI: Final = 0xFEE000B0
+APIC_PAGE: Final = 0xFEE00
+WRITTEN: Final = 4096
+MSR_WRITTEN: Final = 2**32
 FIRST_ARGUMENT: Final = 3 << 20
 # Hypercalls whose first recorded argument is the sub-operation: grant_table_op, vcpu_op, sched_op.
 WITH_COMMAND: Final = (20, 24, 29)
@@ -149,7 +152,7 @@ class Window:
             self._nothing, self._exit, self._entry, self._runstate, self._inject, self._window, self._intr,
             self._handled, self._vmmcall, self._pv_call, self._hlt, self._switch, self._wake, self._block,
             self._tickle, self._msr_write, self._eoi, self._iomem_write, self._lost, self._continue, self._stray,
-            self._nothing, self._next,
+            self._nothing, self._next, self._msr_read, self._iomem_read,
         ]  # fmt: skip
         self._begin()
 
@@ -353,11 +356,25 @@ class Window:
 
     def _msr_write(self, words: tuple[int, ...], p: int, now: int, plan: Plan) -> None:
         """The write of an x2APIC's EOI register ends an interrupt; which, the record does not say."""
+        told = plan.size > plan.first + 2
+        value = words[p + 1] | (words[p + 2] & 0x3FFFFFFF) << 32 if told else -1
+        self._row(now, Kind.MSR_ACCESS, self._current, words[p] + MSR_WRITTEN, value)
         if words[p] == X2APIC_EOI:
             self._eoi(words, p, now, plan)
 
+    def _msr_read(self, words: tuple[int, ...], p: int, now: int, plan: Plan) -> None:
+        self._row(now, Kind.MSR_ACCESS, self._current, words[p], -1)
+
+    def _iomem_read(self, words: tuple[int, ...], p: int, now: int, plan: Plan) -> None:
+        """A read of memory that is a device's; a row when the device is the local APIC."""
+        if words[p] >> 12 == APIC_PAGE:
+            self._row(now, Kind.APIC_ACCESS, self._current, words[p] & 0xFFF, -1)
+
     def _iomem_write(self, words: tuple[int, ...], p: int, now: int, plan: Plan) -> None:
         """The write of a memory-mapped APIC's EOI register, at its usual address."""
+        if words[p] >> 12 == APIC_PAGE:
+            value = words[p + 1] if plan.size == plan.first + 2 else -1
+            self._row(now, Kind.APIC_ACCESS, self._current, (words[p] & 0xFFF) + WRITTEN, value)
         if words[p] == LAPIC_EOI:
             self._eoi(words, p, now, plan)
 

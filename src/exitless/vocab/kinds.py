@@ -44,6 +44,8 @@ class Kind:
 
     IOAPIC_SET: Final = 40
     PIC_SET: Final = 41
+    APIC_ACCESS: Final = 42
+    MSR_ACCESS: Final = 43
 
     CPU_OWNER: Final = 48
     RUNSTATE: Final = 49
@@ -53,6 +55,7 @@ class Kind:
     SOFTIRQ: Final = 53
     SCHED_TICKLE: Final = 54
     VCPU_MOVE: Final = 55
+    HALT_END: Final = 56
 
     STEP: Final = 64
     NIC_POLL: Final = 65

@@ -1,0 +1,203 @@
+"""Finds out, row by row, what a pasted table may hold: each row's classes of exits, as shares that are not exact.
+
+A row does not say why its exits happened. What other rows count narrows it: interrupts injected, ends of interrupt,
+IPIs; and where nothing does, the shares are guesses with wide ends.
+"""
+
+from typing import Final
+
+from exitless.study.pasted import Pasted
+from exitless.study.whatif_seen import Seen
+from exitless.study.whatif_words import XEN_WORDS, Class
+from exitless.vocab.svm_exits import SVM_NAMES
+
+Shares = dict[str, tuple[float, float, float]]
+
+C = Class
+STATED_REST: Final = "(rows not listed)"
+# How much of a row each class takes where nothing tells it: least, likely, most.
+PLAIN: Final[dict[str, Shares]] = {
+    "INTERRUPT_WINDOW": {C.WINDOW: (0.9, 1.0, 1.0), C.WINDOW_EXTERNAL: (0.0, 0.0, 0.1)},
+    "TPR_BELOW_THRESHOLD": {C.TPR_BELOW: (1.0, 1.0, 1.0)},
+    "EOI_INDUCED": {C.EOI_TOLD: (1.0, 1.0, 1.0)},
+    "PREEMPTION_TIMER": {C.TIMER_GUEST: (1.0, 1.0, 1.0)},
+    "NMI_WINDOW": {C.WINDOW_EXTERNAL: (1.0, 1.0, 1.0)},
+    "APIC_ACCESS": {
+        C.EOI: (0.0, 0.4, 1.0), C.EOI_BUSY: (0.0, 0.03, 0.5), C.EOI_LEVEL: (0.0, 0.0, 0.1), C.IPI: (0.0, 0.2, 0.5),
+        C.ICR_HIGH: (0.0, 0.2, 0.5), C.TIMER_ARM: (0.0, 0.15, 0.5), C.TPR: (0.0, 0.0, 0.9),
+        C.APIC_READ: (0.0, 0.02, 0.5),
+    },
+    "APIC_WRITE": {C.IPI: (0.0, 0.8, 1.0), C.TIMER_ARM: (0.0, 0.2, 1.0)},
+    "MSR_WRITE": {
+        C.EOI: (0.0, 0.4, 1.0), C.EOI_BUSY: (0.0, 0.03, 0.3), C.IPI: (0.0, 0.2, 1.0), C.DEADLINE: (0.0, 0.35, 1.0),
+        C.KEPT: (0.0, 0.02, 0.3),
+    },
+    "EXTERNAL_INTERRUPT": {
+        C.KICK: (0.0, 0.3, 1.0), C.HOST: (0.0, 0.4, 1.0), C.TIMER_GUEST: (0.0, 0.2, 0.8),
+        C.DEVICE_GUEST: (0.0, 0.1, 0.9),
+    },
+    "write_cr8": {C.CR8: (1.0, 1.0, 1.0)},
+}  # fmt: skip
+SAME: Final = {"vintr": "INTERRUPT_WINDOW", "msr": "MSR_WRITE", "interrupt": "EXTERNAL_INTERRUPT"}
+KICKED: Final[Shares] = {
+    C.KICK: (0.5, 0.97, 1.0), C.HOST: (0.0, 0.03, 0.5), C.TIMER_GUEST: (0.0, 0.0, 0.2), C.DEVICE_GUEST: (0.0, 0.0, 0.2),
+}  # fmt: skip
+SENT: Final[Shares] = {
+    C.IPI_HYPERV: (0.0, 0.95, 1.0), C.IPI: (0.0, 0.0, 1.0), C.EOI: (0.0, 0.0, 0.3), C.EOI_BUSY: (0.0, 0.0, 0.1),
+    C.DEADLINE: (0.0, 0.05, 0.4),
+}  # fmt: skip
+SENT_BY_PAGE: Final[Shares] = {
+    C.IPI: (0.3, 0.5, 1.0), C.ICR_HIGH: (0.0, 0.45, 0.5), C.EOI: (0.0, 0.0, 0.3), C.TIMER_ARM: (0.0, 0.05, 0.4),
+}  # fmt: skip
+XEN: Final[dict[str, Shares]] = {
+    "INTR": {C.HOST: (0.3, 1.0, 1.0), C.KICK: (0.0, 0.0, 0.7), C.DEVICE_GUEST: (0.0, 0.0, 0.7)},
+}
+XEN_ROWS: Final = (
+    "VMEXIT", "VMENTRY", "VMMCALL", "INTR_WINDOW", "HLT", "INTR", "TRAP", "CPUID", "NPF", "MSR_READ", "MSR_WRITE",
+    "IO_READ", "IO_WRITE", "CR_READ", "CR_WRITE", "DR_READ", "DR_WRITE", "NMI", "SMI", "INVLPG", "MCE", "RDTSC",
+    "IOPORT_READ", "IOPORT_WRITE", "IOMEM_READ", "IOMEM_WRITE", "PF_XEN", "CLTS", "LMSW", "XCR_WRITE",
+)  # fmt: skip
+
+
+def scaled(shares: Shares, total: float) -> Shares:
+    """Turn shares into numbers of exits."""
+    return {cls: (low * total, likely * total, high * total) for cls, (low, likely, high) in shares.items()}
+
+
+def seen_of(table: Pasted) -> Seen:
+    """Make of a pasted table what ``whatif`` reasons on."""
+    if table.format == "perf stat":
+        seen = counters(table)
+    elif table.format == "xentrace summary":
+        seen = records(table)
+    else:
+        seen = reasons(table)
+    seen.format = table.format
+    seen.total = table.total
+    listed = sum(n for reason, n in seen.rows.items() if reason not in seen.no_exits)
+    if seen.total is not None and seen.total > listed:
+        rest = seen.total - listed
+        seen.put(STATED_REST, rest, {C.KEPT: (rest, rest, rest)}, 0.0)
+        seen.why[STATED_REST] = f"the stated total, {seen.total:,}, less the rows that are listed"
+    elif seen.total is not None and seen.total < listed:
+        seen.notes.append(
+            f"the rows add up to {listed:,.0f}, the table states {seen.total:,}: some rows count more than exits, "
+            "and the total goes by what is stated"
+        )
+    return seen
+
+
+def reasons(table: Pasted) -> Seen:
+    """Take a table of exits by reason, as ``perf kvm stat`` prints it."""
+    svm = sum(name in SVM_NAMES.values() for name in table.counts)
+    seen = Seen("table", "kvm", "svm" if svm * 2 > len(table.counts) else "vmx")
+    names = {SAME.get(name, name): name for name in table.counts}
+    interrupts = table.counts.get(names.get("EXTERNAL_INTERRUPT", ""), 0)
+    writes = table.counts.get(names.get("MSR_WRITE", ""), 0)
+    halts = sum(table.counts.get(name, 0) for name in ("HLT", "hlt", "PREEMPTION_TIMER"))
+    sent = writes + table.counts.get("APIC_ACCESS", 0)
+    storm = interrupts > 0 and 0.4 * interrupts <= sent <= interrupts and halts < sent / 10
+    for name, count in table.counts.items():
+        plain = SAME.get(name, name)
+        shares = PLAIN.get(plain, {C.KEPT: (1.0, 1.0, 1.0)})
+        if storm and plain == "EXTERNAL_INTERRUPT":
+            shares = KICKED
+            seen.why[name] = (
+                f"{count:,} host interrupts against {sent:,} writes that can send IPIs, and hardly a halt: so many can "
+                "only be kicks, two exits an IPI"
+            )
+        elif storm and plain in ("MSR_WRITE", "APIC_ACCESS"):
+            shares = SENT if plain == "MSR_WRITE" else SENT_BY_PAGE
+            seen.why[name] = (
+                f"fewer than the {interrupts:,} host interrupts, so ends of interrupt are not among them: the guest "
+                "ends interrupts in memory, as Windows does with Hyper-V's page, and these send, as Hyper-V's ICR does"
+            )
+        elif plain in PLAIN and len(shares) > 1:
+            seen.why[name] = "the row does not say what for; shares as is usual, with wide ends"
+        seen.put(name, count, scaled(shares, count), table.mean_ns.get(name, 0.0))
+    return seen
+
+
+def records(table: Pasted) -> Seen:
+    """Take a count of xentrace records: a row a handler, and some that are no exits."""
+    seen = Seen("table", "xen", "vmx")
+    seen.words = XEN_WORDS
+    counts = table.counts
+    injected = counts.get("INJ_VIRQ", 0)
+    upcalls = injected > 0 and counts.get("VMMCALL", 0) >= injected
+    for name, count in counts.items():
+        if name in ("VMEXIT", "VMENTRY"):
+            continue
+        shares: Shares = scaled(XEN.get(name, {C.KEPT: (1.0, 1.0, 1.0)}), count)
+        if name in ("INTR_WINDOW", "INJ_VIRQ"):
+            cls = C.WINDOW_UPCALL if upcalls else C.WINDOW
+            shares = {cls: (count, count, count)}
+            seen.why[name] = (
+                "at least as many hypercalls as injections: a guest with Xen's event channels, whose callback needs a "
+                "window each time" if upcalls else "few hypercalls, so the injections are the local APIC's"
+            )  # fmt: skip
+        elif name == "VMMCALL" and upcalls:
+            shares = {C.PIRQ_EOI: (0.0, injected, injected), C.KEPT: (count - injected, count - injected, count)}
+            seen.why[name] = (
+                f"{injected:,} injections, and one hypercall each to end a PIRQ, if all came from PIRQs "
+                "(Xen physdev.c irq_status_query)"
+            )
+        elif name == "INTR":
+            seen.why[name] = "the row does not tell kicks from the interrupts of devices and timers"
+        seen.put(name, count, shares, 0.0)
+        if name not in XEN_ROWS:
+            seen.no_exits.add(name)
+    seen.count("injected", injected)
+    if upcalls:
+        seen.count("upcalls", injected)
+    return seen
+
+
+def counters(table: Pasted) -> Seen:
+    """Take counters of tracepoints: what other counters say decides how many exits end or send interrupts."""
+    counts = {name.removeprefix("kvm_"): n for name, n in table.counts.items()}
+    seen = Seen("table", "kvm", "vmx")
+    total = counts.get("exit", counts.get("entry", 0))
+    accesses = counts.get("apic", counts.get("msr", total))
+    ends = min(max(0, counts.get("eoi", accesses) - counts.get("pv_eoi", 0)), accesses, total)
+    injected = counts.get("inj_virq", 0)
+    merged = max(0, counts.get("apic_accept_irq", counts.get("accept_irq", injected)) - injected)
+    busy = min(merged, ends / 2)
+    sent = min(counts.get("apic_ipi", 0), total - ends)
+    kicks = min(injected * 0.5, max(0.0, total - ends - sent))
+    eoi: Shares = {C.EOI: (ends / 2, ends - busy, ends), C.EOI_BUSY: (0.0, busy, ends / 2)}
+    rest = max(0.0, total - ends - sent - kicks)
+    exits: Shares = {
+        **eoi, C.IPI: (sent, sent, sent), C.KICK: (0.0, kicks, min(injected, kicks + rest)),
+        C.KEPT: (0.0, rest, rest + kicks),
+    }  # fmt: skip
+    for name, count in table.counts.items():
+        short = name.removeprefix("kvm_")
+        if short in ("exit", "entry"):
+            shares = {
+                cls: (a * count / total, b * count / total, c * count / total) for cls, (a, b, c) in exits.items()
+            }
+        elif short == "apic" or (short == "msr" and count >= ends):
+            other = max(0.0, count - ends - sent)
+            shares = {**eoi, C.IPI: (0.0, min(sent, count - ends), sent), C.KEPT: (0.0, other, other + sent)}
+        elif short == "inj_virq":
+            shares = {C.WINDOW: (count, count, count)}
+        elif short == "eoi":
+            shares = {C.EOI_BUSY: (count, count, count)}
+        else:
+            shares = {C.KEPT: (count, count, count)}
+        seen.put(name, count, shares, 0.0)
+        if short != "exit":
+            seen.no_exits.add(name)
+    why = (
+        f"{ends:,} ends of interrupt that exit, by the counters; {merged:,} requests found one pending (accepted less "
+        "injected)"
+    )
+    for name in table.counts:
+        if name.removeprefix("kvm_") in ("exit", "entry", "apic", "msr"):
+            seen.why[name] = why
+    if "exit" not in counts:
+        seen.no_exits.discard("kvm_entry")
+    seen.count("injected", injected)
+    seen.count("spared", counts.get("pv_eoi", 0))
+    return seen
