@@ -1,12 +1,12 @@
 """Writes docs/vocabulary.md and docs/coverage.md from the source: ``make pages``. A house test holds them current."""
 
-import ast
 import sys
 from collections import defaultdict
 from pathlib import Path
 
 from exitless.vocab.table import TABLE
-from tests.house.tree import ROOT, cited, cites, floor, module, name, public, sources
+from tests.house.tree import ROOT
+from tools.coverage import coverage_page
 
 GENERATED = "<!-- written by `make pages`; edit the source, not this page -->"
 
@@ -29,48 +29,12 @@ def vocabulary_page() -> str:
     return "\n\n".join([GENERATED, start + "\n" + tables[0], *tables[1:]]) + "\n"
 
 
-def tests_of() -> dict[str, list[str]]:
-    """Return for every module of the package the test files that import it or something of it."""
-    found: dict[str, set[str]] = defaultdict(set)
-    modules = {module(path) for path in sources()}
-    for test in sorted((ROOT / "tests").rglob("test_*.py")):
-        for node in ast.walk(ast.parse(test.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-            elif isinstance(node, ast.Import):
-                names = {alias.name for alias in node.names}
-            else:
-                continue
-            for wanted in names & modules:
-                found[wanted].add(str(test.relative_to(ROOT / "tests")))
-    return {wanted: sorted(files) for wanted, files in found.items()}
+def sources_page() -> str:
+    """Return docs/coverage.md."""
+    return f"{GENERATED}\n\n{coverage_page()}"
 
 
-def coverage_page() -> str:
-    """Return the page of sources: section, the rules that cite it, the tests that import those rules."""
-    rules: dict[str, list[str]] = defaultdict(list)
-    tests: dict[str, set[str]] = defaultdict(set)
-    tested = tests_of()
-    for path in sources():
-        for qualified, node in public(path):
-            for key in cited(ast.get_docstring(node)):
-                rules[key].append(f"`{name(path).removesuffix('.py')}.{qualified}`")
-                tests[key] |= set(tested.get(module(path), []))
-    parts = [GENERATED, "# Coverage\n\nWhich rule follows which section, and which test files import it."]
-    by_source: dict[str, list[str]] = defaultdict(list)
-    for key, entry in cites().items():
-        who = "<br>".join(sorted(set(rules.get(key, [])))) or "data or module text"
-        where = "<br>".join(f"`{test}`" for test in sorted(tests.get(key, set()))) or "-"
-        by_source[entry["source"]].append(f"| {key} | {entry['section']} | {entry['title']} | {who} | {where} |")
-    head = "| key | section | title | cited by | tests |\n| --- | --- | --- | --- | --- |"
-    for source in sorted(by_source):
-        parts.append(f"## {source}\n\n{head}\n" + "\n".join(sorted(by_source[source])))
-    arch = [qualified for path in sources() if floor(path) == "arch" for qualified, _ in public(path)]
-    parts.append(f"{len(arch)} public names in `arch`, {len(cites())} sections cited.")
-    return "\n\n".join(parts) + "\n"
-
-
-PAGES = {"vocabulary.md": vocabulary_page, "coverage.md": coverage_page}
+PAGES = {"vocabulary.md": vocabulary_page, "coverage.md": sources_page}
 
 
 def main(folder: Path = ROOT / "docs") -> int:

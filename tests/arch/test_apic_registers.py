@@ -13,6 +13,7 @@ from exitless.arch.x86.registers import (
     page_write,
     read_cr8,
     read_msr,
+    sends,
     write_cr8,
     write_msr,
 )
@@ -300,3 +301,17 @@ def test_the_trigger_mode_is_that_of_the_last_acceptance() -> None:
     accept(apic.core, 0x61, 1)
     page_write(apic, 0xB0, 4, access)
     assert (access.ended, access.broadcast) == (0x61, 1)
+
+
+def test_only_an_ipi_for_others_is_handed_on() -> None:
+    """10.6.1: a legal IPI leaves a message, to all as well; a self IPI, a refused one, another register leave none."""
+    for offset, low, owed in (
+        (0x300, 0x00000041, True), (0x300, 0x000C0041, True), (0x300, 0x000C0441, True), (0x300, 0x00040041, False),
+        (0x300, 0x0000000F, False), (0x300, 0x0004000F, False), (0x300, 0x00080041, True), (0x310, 0x01000000, False),
+        (0x080, 0x00000041, False), (0x0B0, 0, False), (0x380, 0x00000041, False), (0x100, 0x00000041, False),
+    ):  # fmt: skip
+        apic, access = fresh()
+        apic.core.svr = 0x1FF
+        access.low = low
+        assert page_write(apic, offset, 4, access) == Touch.DONE
+        assert sends(access) == owed, f"{offset:#x} {low:#x}"
