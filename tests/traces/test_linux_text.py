@@ -57,6 +57,9 @@ BODIES = (
     ("kvm_msr", "msr_read c0000080 = 0xd01 (#GP)", (0, 0xC0000080, 0xD01)),
     ("kvm_mmio", "mmio write len 4 gpa 0xfee00300 val 0x40", (2, 0xFEE00300, 0x40)),
     ("kvm_mmio", "mmio unsatisfied-read len 4 gpa 0xfebf7000 val 0x0", (0, 0xFEBF7000, 0)),
+    ("kvm_vcpu_wakeup", "wait time 6188965 ns, polling valid", (6188965, 1, 1)),
+    ("kvm_vcpu_wakeup", "poll time 900 ns, polling invalid", (900, 0, 0)),
+    ("kvm_vcpu_wakeup", "poll time 900 ns", (900, 0, -1)),
     ("kvm_hypercall", "nr 0x5 a0 0x0 a1 0x1 a2 0x0 a3 0xff", (5, 0)),
     ("kvm_halt_poll_ns", "vcpu 2: halt_poll_ns 10000 (grow 0)", (2,)),
     (

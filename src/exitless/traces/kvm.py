@@ -39,6 +39,7 @@ class Use:
     APIC: Final = 23
     MSR: Final = 24
     MMIO: Final = 25
+    HALT_END: Final = 26
 
 
 class Isa:
@@ -66,6 +67,7 @@ TRACEPOINTS: Final = {
     "kvm:kvm_apic": (Use.APIC, "rw reg val"),
     "kvm:kvm_msr": (Use.MSR, "write ecx data"),
     "kvm:kvm_mmio": (Use.MMIO, "type gpa val"),
+    "kvm:kvm_vcpu_wakeup": (Use.HALT_END, "ns waited valid?"),
     "kvm:kvm_hypercall": (Use.HYPERCALL, "nr a0"),
     "kvm:kvm_halt_poll_ns": (Use.BELONGS, "vcpu_id"),
     "sched:sched_switch": (Use.SWITCH, "prev_pid prev_state next_pid"),
@@ -100,7 +102,7 @@ NAMES: Final = {
         "kvm_page_fault kvm_pi_irte_update kvm_pio kvm_ple_window kvm_ple_window_update kvm_pml_full kvm_pv_tlb_flush "
         "kvm_pvclock_update "
         "kvm_rmp_fault kvm_set_spte_hva kvm_skinit kvm_smm_transition kvm_test_age_hva kvm_track_tsc "
-        "kvm_try_async_get_page kvm_unmap_hva_range kvm_update_master_clock kvm_userspace_exit kvm_vcpu_wakeup "
+        "kvm_try_async_get_page kvm_unmap_hva_range kvm_update_master_clock kvm_userspace_exit "
         "kvm_vmgexit_enter kvm_vmgexit_exit kvm_vmgexit_msr_protocol_enter kvm_vmgexit_msr_protocol_exit "
         "kvm_wait_lapic_expire kvm_write_tsc_offset kvm_xen_hypercall"
     ),

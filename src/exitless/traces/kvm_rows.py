@@ -166,7 +166,7 @@ class Mapper:
             skip, self._lost, self._exit, self._entry, self._inject, self._accept, self._posted, self._eoi,
             self._pv_eoi, self._ipi, self._msi, self._line, self._ioapic, self._pic, self._hypercall, self._switch,
             self._waking, self._wakeup, self._host_vector, self._host_irq, self._softirq, self._timer, self._belongs,
-            self._apic, self._msr, self._mmio,
+            self._apic, self._msr, self._mmio, self._halt_end,
         ]  # fmt: skip
 
     def take(self, events: Sequence[Event]) -> list[Row]:
@@ -340,6 +340,10 @@ class Mapper:
         if v[2] & ~0xFFF == APIC_PAGE:
             offset = (v[2] & 0xFFF) + (WRITTEN if v[1] == MMIO_WRITE else 0)
             self.rows.append((now, Kind.APIC_ACCESS, cpu, self.threads.place.get(v[0], -1), offset, v[3] & WORD))
+
+    def _halt_end(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
+        flags = (1 if v[2] > 0 else 0) + (2 if len(v) < 4 or v[3] != 0 else 0)
+        self.rows.append((now, Kind.HALT_END, cpu, self.threads.place.get(v[0], -1), v[1] & WORD, flags))
 
     def _belongs(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
         """A tracepoint that names the vCPU of its own thread."""

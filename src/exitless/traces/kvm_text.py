@@ -4,7 +4,8 @@ A form is what the kernel or a plugin of trace-cmd prints, with the fields in br
 hexadecimal, ``:r`` an exit's name, ``:m`` a delivery mode, ``:s`` a thread's state, ``:A`` a message's destination,
 ``:w`` a word, ``:c`` any text, ``:?text`` 1 if that text follows, ``:Ktext`` the mask bit if it does. A field that
 stands twice is put together from both. ``:a`` is a local APIC's register, ``:W`` and ``:U`` read or write, ``:L``
-edge or level. ``-`` is no field. Text after the form does not matter.
+edge or level,
+``:H`` wait or poll, ``:V`` valid or invalid. ``-`` is no field. Text after the form does not matter.
 
 The raw form of ``trace-cmd report -R`` names every field as the binary format does and is read without a form; it
 loses what the event's own text would not print, such as whether a pin is masked.
@@ -56,6 +57,7 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
     "kvm:kvm_apic": ("apic_{rw:W} {reg:a} = 0x{val:x}",),
     "kvm:kvm_msr": ("msr_{write:W} {ecx:x} = 0x{data:x}",),
     "kvm:kvm_mmio": ("mmio {type:U} len {-:d} gpa 0x{gpa:x} val 0x{val:x}",),
+    "kvm:kvm_vcpu_wakeup": ("{waited:H} time {ns:d} ns, polling {valid:V}", "{waited:H} time {ns:d} ns"),
     "kvm:kvm_hypercall": ("nr 0x{nr:x} a0 0x{a0:x}",),
     "kvm:kvm_halt_poll_ns": ("vcpu {vcpu_id:d}:",),
     "sched:sched_switch": (
@@ -69,7 +71,8 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
 
 PATTERNS: Final = {
     "d": r"(-?\d{1,20})", "x": r"([0-9a-fA-F]{1,16})", "r": r"([A-Za-z0-9_ ()]{1,60}?)", "m": r"(\w{1,8})",
-    "a": r"(\w{1,20})", "W": r"(read|write)", "U": r"(unsatisfied-read|read|write)", "L": r"(edge|level)",
+    "a": r"(\w{1,20})", "W": r"(read|write)", "U": r"(unsatisfied-read|read|write)",
+    "L": r"(edge|level)", "H": r"(wait|poll)", "V": r"(valid|invalid)",
     "s": r"(\S{1,20})", "A": r"([0-9a-fA-F]{1,16})", "w": r"([\w-]{1,20}?)", "c": r"(.{0,64}?)",
 }  # fmt: skip
 
@@ -129,6 +132,8 @@ CONVERSIONS: Final[dict[str, Callable[[str], int]]] = {
     "a": register,
     "W": lambda text: 1 if text == "write" else 0,
     "U": lambda text: ("unsatisfied-read", "read", "write").index(text),
+    "H": lambda text: 1 if text == "wait" else 0,
+    "V": lambda text: 1 if text == "valid" else 0,
     "L": lambda text: LEVEL if text == "level" else 0,
     "?": lambda text: 1 if text else 0,
     "K": lambda text: MASKED if text else 0,

@@ -55,6 +55,7 @@ class Kind:
     SOFTIRQ: Final = 53
     SCHED_TICKLE: Final = 54
     VCPU_MOVE: Final = 55
+    HALT_END: Final = 56
 
     STEP: Final = 64
     NIC_POLL: Final = 65

@@ -71,6 +71,7 @@ TABLE: tuple[Row, ...] = (
     Row(Kind.SCHED_BLOCK, "sched.block", "", "", "sched", "a vCPU blocks", "kvm_vcpu_wakeup", "BLOCK"),
     Row(Kind.SCHED_TICKLE, "sched.tickle", "pCPU asked to reschedule", "", "sched", "the scheduler asks a pCPU to choose again", "", "tickle"),
     Row(Kind.VCPU_MOVE, "vcpu.move", "pCPU it leaves", "pCPU it goes to", "sched", "a vCPU runs on another pCPU than before", "sched_migrate_task", "picked cpu"),
+    Row(Kind.HALT_END, "halt.end", "how long it lasted, in ns", "1 if the vCPU blocked after polling, plus 2 if the halt counts for the length of later polls", "sched", "a halted vCPU's thread goes on, woken while it polled or while it was blocked", "kvm_vcpu_wakeup"),
     Row(Kind.SOFTIRQ, "softirq", "softirq number", "", "pcpu", "Xen runs a softirq", "softirq_entry"),
     Row(Kind.STEP, "step", "cost identifier", "cost in ps", "pcpu", "time is charged for one named step", "", "", True),
     Row(Kind.NIC_POLL, "nic.poll", "frames taken", "frames left", "guest", "NAPI takes frames from the receive ring", "napi_poll in the guest"),
