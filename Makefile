@@ -13,7 +13,7 @@ HOT := $(wildcard tests/bits tests/vocab tests/arch tests/mech tests/record test
 SOURCES := $(shell find src bench -type f ! -name '*.py[co]' ! -path '*.egg-info/*' | LC_ALL=C sort)
 SAVED := $(shell cat $(VENV)/.sources 2>/dev/null)
 
-.PHONY: help demo test bench lint pages validation pictures shots mutants clean
+.PHONY: help demo test bench lint pages validation whatif-score pictures shots mutants clean
 .DELETE_ON_ERROR:
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make pages   write docs/vocabulary.md, docs/coverage.md and docs/properties.md from the source"
 	@echo "make validation  write docs/validation.md: netperf's published counts, and replays, beside ours"
+	@echo "make whatif-score  write docs/whatif-score.md: predictions against published pairs, simulations and recordings"
 	@echo "make pictures  draw docs/pictures anew"
 	@echo "make shots   photograph the workbench into docs/shots (needs chromium and chromedriver)"
 	@echo "make mutants  change the rules of arch one place at a time, and count how often a test notices"
@@ -54,6 +55,9 @@ pages: $(VENV)/.installed
 
 validation: $(VENV)/.form-$(FORM)
 	$(BIN)/python -m tools.validation
+
+whatif-score: $(VENV)/.form-$(FORM)
+	$(BIN)/python -m tools.whatif_score
 
 # One interrupt whose handler another device's interrupt cuts in two, and below it one that meets the same on a port.
 PICTURE := show mail --length "60 ms" --mechanism vtd-posted --mechanism pvhvm --source nic --nth 596

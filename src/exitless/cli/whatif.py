@@ -10,14 +10,15 @@ from exitless.cli.output import Patience, console, ns, write_json
 from exitless.cli.tables import new_table
 from exitless.errors import ExitlessError, TraceError
 from exitless.record.store import is_record, read
-from exitless.study.pasted import read_pasted
+from exitless.study.pasted import EXPECTED, looks_pasted, read_pasted
 from exitless.study.whatif import Prediction
+from exitless.study.whatif_cycles import operations, seen_of_cycles
 from exitless.study.whatif_record import Classes
 from exitless.study.whatif_seen import Seen
 from exitless.study.whatif_tables import seen_of
 from exitless.study.whatif_words import MECHANISMS
 from exitless.traces.opening import Source, open_source
-from exitless.traces.reader import Reader, readers
+from exitless.traces.reader import Reader, reader_of, unknown
 
 MOST_TEXT: Final = 4 << 20
 
@@ -104,7 +105,9 @@ def of_table(source: Source) -> Seen:
     try:
         text = source.read_at(0, MOST_TEXT).decode("utf-8")
     except UnicodeDecodeError:
-        raise TraceError(f"{source.name}: is no recording that a reader knows and no text; expected either") from None
+        raise unknown(source, f" or, of tables, {EXPECTED}") from None
+    if not looks_pasted(text) and operations(text):
+        return seen_of_cycles(text)
     return seen_of(read_pasted(text, source.name))
 
 
@@ -114,13 +117,9 @@ def seen_in(path: str, clock_hz: int) -> Seen:
     if is_record(source.head):
         source.close()
         return of_record(path)
-    for kind in readers():
-        if kind.recognises(source.head):
-            source.settle()
-            with kind(source, clock_hz if kind.wants_clock else 0) as reader:
-                return of_reader(reader)
     with source:
-        return of_table(source)
+        reader = reader_of(source, clock_hz)
+        return of_table(source) if reader is None else of_reader(reader)
 
 
 def print_prediction(out: Console, d: dict[str, Any]) -> None:

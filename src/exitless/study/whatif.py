@@ -107,7 +107,7 @@ def follow(seen: Seen, part: Part, change: Change) -> None:
             part.rules.append(rule)
             low, likely, high = part.keep
             part.keep = (low * rule.keep[0], likely * rule.keep[1], high * rule.keep[2])
-            if rule.to:
+            if rule.to and seen.unit == "exits":
                 part.to = name_of(seen, rule.to)
             if name == "icr-fastpath":
                 part.saved_ns = FASTPATH_NS

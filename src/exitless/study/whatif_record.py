@@ -67,6 +67,7 @@ class Cpu:
         self.window = -1
         self.target = -1
         self.last_vector = -1
+        self.late = False
 
     def open(self, time: int, code: int, detail: int) -> None:
         """An exit has happened."""
@@ -122,7 +123,9 @@ class Classes:
             cpu.pending.discard(vector)
             cpu.busy[vector] = bool(cpu.pending or cpu.serving)
             cpu.serving.add(vector)
+        late = cpu.injected >= 0 or bool(cpu.accepted_outside)
         self.close(cpu, time)
+        cpu.late = late
         cpu.code, cpu.inside, cpu.host, cpu.asleep, cpu.accepted_inside = -1, True, -1, False, False
 
     def event(self, cpu: Cpu, kind: int, a: int, b: int) -> None:
@@ -209,7 +212,7 @@ class Classes:
         if reason in HOST_EXITS:
             return self.host(cpu)
         if reason in CALLS:
-            xen = self.seen.hypervisor == "xen"
+            xen = self.seen.hypervisor != "kvm"
             return Class.PIRQ_EOI if xen and cpu.call == PHYSDEV_OP else (
                 Class.MANY_CALL if not xen and cpu.call == SEND_IPI else Class.KEPT
             )  # fmt: skip
@@ -229,11 +232,11 @@ class Classes:
         return Class.WINDOW_EXTERNAL
 
     def host(self, cpu: Cpu) -> str:
-        """An interrupt of the host: a kick, a timer, or a device, for the guest or not."""
+        """An interrupt of the host: a kick, maybe a late one, a timer, or a device, for the guest or not."""
         hypervisor = self.seen.hypervisor
         vector = cpu.detail if cpu.detail >= 0 and self.seen.vendor == "vmx" else cpu.host
         if vector in KICKS[hypervisor]:
-            if self.accepts and not (cpu.accepted_inside or cpu.injected >= 0):
+            if self.accepts and not (cpu.accepted_inside or cpu.injected >= 0 or cpu.late):
                 return Class.HOST
             return Class.KICK
         caused = cpu.accepted_outside or (not self.accepts and cpu.injected >= 0)

@@ -119,9 +119,11 @@ RULES: Final = (
     # Back to software
     Rule("upcall-vector", False, (C.EOI_UPCALL,), "", NONE, "", CERTAIN, "Xen hvm.c hvmop_set_evtchn_upcall_vector", "the callback is outside the local APIC, and has no EOI"),
     Rule("apicv", False, (C.EOI_TOLD,), "", ALL, "software", CERTAIN, "SDM apicv.eoi-exit-bitmap", "the EOI exits as any other"),
-    Rule("apicv", False, (*IPIS, *WRITES, *EOIS), "trap", ALL, "page", CERTAIN, "SDM apicv.writes", "the access to the page exits before it is done"),
+    Rule("apicv", False, IPIS, "trap", (1.0, 2.0, 3.0), "page", USUAL, "SDM apicv.accesses", "the write of ICR's upper half exits as well"),
+    Rule("apicv", False, (*WRITES, *EOIS), "trap", ALL, "page", CERTAIN, "SDM apicv.accesses", "the access to the page exits before it is done"),
     Rule("avic", False, (C.EOI_TOLD,), "", ALL, "software", CERTAIN, "APM avic.registers", "the EOI exits as any other"),
-    Rule("avic", False, (*IPIS, *WRITES, *EOIS), "trap", ALL, "page", CERTAIN, "APM avic.registers", "the access to the page faults"),
+    Rule("avic", False, IPIS, "trap", (1.0, 2.0, 3.0), "page", USUAL, "APM avic.registers", "the write of ICR's upper half exits as well"),
+    Rule("avic", False, (*WRITES, *EOIS), "trap", ALL, "page", CERTAIN, "APM avic.registers", "the access to the page faults"),
 )  # fmt: skip
 
 ADDITIONS: Final = (

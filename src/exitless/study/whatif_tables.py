@@ -6,14 +6,15 @@ IPIs; and where nothing does, the shares are guesses with wide ends.
 
 from typing import Final
 
+from exitless.errors import TraceError
 from exitless.study.pasted import Pasted
 from exitless.study.whatif_seen import Seen
 from exitless.study.whatif_words import XEN_WORDS, Class
-from exitless.vocab.svm_exits import SVM_NAMES
 
 Shares = dict[str, tuple[float, float, float]]
 
 C = Class
+CALLBACK: Final = 0xF3
 STATED_REST: Final = "(rows not listed)"
 # How much of a row each class takes where nothing tells it: least, likely, most.
 PLAIN: Final[dict[str, Shares]] = {
@@ -33,18 +34,25 @@ PLAIN: Final[dict[str, Shares]] = {
         C.KEPT: (0.0, 0.02, 0.3),
     },
     "EXTERNAL_INTERRUPT": {
-        C.KICK: (0.0, 0.3, 1.0), C.HOST: (0.0, 0.4, 1.0), C.TIMER_GUEST: (0.0, 0.2, 0.8),
-        C.DEVICE_GUEST: (0.0, 0.1, 0.9),
+        C.KICK: (0.0, 0.15, 1.0), C.HOST: (0.0, 0.3, 1.0), C.TIMER_GUEST: (0.0, 0.5, 0.9),
+        C.DEVICE_GUEST: (0.0, 0.05, 0.9),
     },
     "write_cr8": {C.CR8: (1.0, 1.0, 1.0)},
 }  # fmt: skip
 SAME: Final = {"vintr": "INTERRUPT_WINDOW", "msr": "MSR_WRITE", "interrupt": "EXTERNAL_INTERRUPT"}
+POSTED: Final[Shares] = {
+    C.HOST: (0.0, 0.4, 1.0), C.TIMER_GUEST: (0.0, 0.55, 1.0), C.DEVICE_GUEST: (0.0, 0.05, 0.9), C.KICK: (0.0, 0.0, 0.2),
+}  # fmt: skip
 KICKED: Final[Shares] = {
     C.KICK: (0.5, 0.97, 1.0), C.HOST: (0.0, 0.03, 0.5), C.TIMER_GUEST: (0.0, 0.0, 0.2), C.DEVICE_GUEST: (0.0, 0.0, 0.2),
 }  # fmt: skip
 SENT: Final[Shares] = {
     C.IPI_HYPERV: (0.0, 0.95, 1.0), C.IPI: (0.0, 0.0, 1.0), C.EOI: (0.0, 0.0, 0.3), C.EOI_BUSY: (0.0, 0.0, 0.1),
     C.DEADLINE: (0.0, 0.05, 0.4),
+}  # fmt: skip
+PAGED: Final[Shares] = {
+    C.EOI: (0.0, 0.25, 0.6), C.EOI_BUSY: (0.0, 0.05, 0.3), C.IPI: (0.0, 0.15, 0.5), C.ICR_HIGH: (0.0, 0.15, 0.5),
+    C.APIC_READ: (0.0, 0.1, 0.5), C.TIMER_ARM: (0.0, 0.1, 0.5), C.KEPT: (0.0, 0.2, 1.0),
 }  # fmt: skip
 SENT_BY_PAGE: Final[Shares] = {
     C.IPI: (0.3, 0.5, 1.0), C.ICR_HIGH: (0.0, 0.45, 0.5), C.EOI: (0.0, 0.0, 0.3), C.TIMER_ARM: (0.0, 0.05, 0.4),
@@ -65,7 +73,11 @@ def scaled(shares: Shares, total: float) -> Shares:
 
 
 def seen_of(table: Pasted) -> Seen:
-    """Make of a pasted table what ``whatif`` reasons on."""
+    """Make of a pasted table what ``whatif`` reasons on. Errors: TraceError, for exits that no rule knows."""
+    if table.vendor == "arm64":
+        raise TraceError(
+            f"{table.format}: these exits are arm64's; expected Intel's or AMD's, whose mechanisms these are"
+        )
     if table.format == "perf stat":
         seen = counters(table)
     elif table.format == "xentrace summary":
@@ -74,10 +86,13 @@ def seen_of(table: Pasted) -> Seen:
         seen = reasons(table)
     seen.format = table.format
     seen.total = table.total
+    seen.notes[:0] = table.notes
     listed = sum(n for reason, n in seen.rows.items() if reason not in seen.no_exits)
     if seen.total is not None and seen.total > listed:
         rest = seen.total - listed
-        seen.put(STATED_REST, rest, {C.KEPT: (rest, rest, rest)}, 0.0)
+        told = sum(row.time_ns or 0.0 for row in table.exits.values())
+        mean = max(0.0, table.time_ns - told) / rest if table.time_ns is not None else 0.0
+        seen.put(STATED_REST, rest, {C.KEPT: (rest, rest, rest)}, mean)
         seen.why[STATED_REST] = f"the stated total, {seen.total:,}, less the rows that are listed"
     elif seen.total is not None and seen.total < listed:
         seen.notes.append(
@@ -89,33 +104,80 @@ def seen_of(table: Pasted) -> Seen:
 
 def reasons(table: Pasted) -> Seen:
     """Take a table of exits by reason, as ``perf kvm stat`` prints it."""
-    svm = sum(name in SVM_NAMES.values() for name in table.counts)
-    seen = Seen("table", "kvm", "svm" if svm * 2 > len(table.counts) else "vmx")
-    names = {SAME.get(name, name): name for name in table.counts}
-    interrupts = table.counts.get(names.get("EXTERNAL_INTERRUPT", ""), 0)
-    writes = table.counts.get(names.get("MSR_WRITE", ""), 0)
-    halts = sum(table.counts.get(name, 0) for name in ("HLT", "hlt", "PREEMPTION_TIMER"))
-    sent = writes + table.counts.get("APIC_ACCESS", 0)
-    storm = interrupts > 0 and 0.4 * interrupts <= sent <= interrupts and halts < sent / 10
-    for name, count in table.counts.items():
-        plain = SAME.get(name, name)
-        shares = PLAIN.get(plain, {C.KEPT: (1.0, 1.0, 1.0)})
-        if storm and plain == "EXTERNAL_INTERRUPT":
-            shares = KICKED
-            seen.why[name] = (
-                f"{count:,} host interrupts against {sent:,} writes that can send IPIs, and hardly a halt: so many can "
-                "only be kicks, two exits an IPI"
-            )
-        elif storm and plain in ("MSR_WRITE", "APIC_ACCESS"):
-            shares = SENT if plain == "MSR_WRITE" else SENT_BY_PAGE
-            seen.why[name] = (
-                f"fewer than the {interrupts:,} host interrupts, so ends of interrupt are not among them: the guest "
-                "ends interrupts in memory, as Windows does with Hyper-V's page, and these send, as Hyper-V's ICR does"
-            )
-        elif plain in PLAIN and len(shares) > 1:
-            seen.why[name] = "the row does not say what for; shares as is usual, with wide ends"
-        seen.put(name, count, scaled(shares, count), table.mean_ns.get(name, 0.0))
+    hypervisor = "xen" if table.format.startswith("xen") else "kvm"
+    seen = Seen("table", hypervisor, table.vendor or "vmx")
+    counts = {name: row.count for name, row in table.exits.items()}
+    plain = {SAME.get(name, name): count for name, count in counts.items()}
+    hints = Hints(plain, sum(table.vectors.values()) or table.records.get("irq_injections", 0), table)
+    for name, count in counts.items():
+        shares, why = hints.shares(SAME.get(name, name), count)
+        if why:
+            seen.why[name] = why
+        seen.put(name, count, shares, table.mean_ns.get(name, 0.0))
+    seen.count("injected", hints.injected)
+    if hints.virtual:
+        seen.on["apicv"] = seen.on["posted"] = f"the row {hints.virtual[0]}"
+        for name in ("virtual", "posted_running"):
+            seen.count(name, seen.sum_of((C.IPI,)))
+    if seen.software_way() == "msr":
+        seen.on["x2apic"] = "a row of MSR writes and none of the APIC's page"
+    if hints.upcalls:
+        seen.on["upcall-vector"] = f"vector 0xf3 {hints.upcalls:,} times, and as many writes of MSRs"
+        seen.count("upcalls_lapic", hints.upcalls)
     return seen
+
+
+class Hints:
+    """What rows of a table say about one another. ``storm``: hardly anything but IPIs and the kicks that they cause."""
+
+    def __init__(self, counts: dict[str, int], injected: int, table: Pasted) -> None:
+        self.counts = counts
+        self.injected = injected
+        self.calls = table.calls
+        self.interrupts = counts.get("EXTERNAL_INTERRUPT", 0)
+        self.sent = counts.get("MSR_WRITE", 0) + counts.get("APIC_ACCESS", 0)
+        halts = sum(counts.get(name, 0) for name in ("HLT", "hlt", "PREEMPTION_TIMER"))
+        self.storm = self.interrupts > 0 and 0.4 * self.interrupts <= self.sent <= self.interrupts
+        self.storm = self.storm and halts < self.sent / 10
+        self.virtual = [name for name in ("APIC_WRITE", "EOI_INDUCED") if name in counts]
+        callback = table.vectors.get(CALLBACK, 0)
+        self.upcalls = callback if callback <= counts.get("MSR_WRITE", 0) + 1 else 0
+
+    def shares(self, name: str, count: int) -> tuple[Shares, str]:
+        """Return the classes of a row, and what they were told by; nothing where the name says it all."""
+        if self.virtual and name == "EXTERNAL_INTERRUPT":
+            return scaled(POSTED, count), "exits that only APICv has are there, so kicks are few; the rest is not told"
+        if self.storm and name == "EXTERNAL_INTERRUPT":
+            return scaled(KICKED, count), (
+                f"{count:,} host interrupts against {self.sent:,} writes that can send IPIs, and hardly a halt: so "
+                "many can only be kicks, two exits an IPI"
+            )
+        if self.storm and name in ("MSR_WRITE", "APIC_ACCESS"):
+            return scaled(SENT if name == "MSR_WRITE" else SENT_BY_PAGE, count), (
+                f"fewer than the {self.interrupts:,} host interrupts, so ends of interrupt are not among them: the "
+                "guest ends interrupts in memory, as Windows does with Hyper-V's page, and these send, as Hyper-V's "
+                "ICR does"
+            )
+        if name == "MSR_WRITE" and self.upcalls:
+            ends = min(count, self.upcalls)
+            rest = count - ends
+            return {C.EOI_UPCALL: (ends, ends, ends), C.KEPT: (rest, rest, rest)}, (
+                f"{self.upcalls:,} upcalls by vector 0xf3 of the local APIC, each with an EOI"
+            )
+        if name == "hypercall" and self.calls.get("physdev_op"):
+            ends = min(count, self.calls["physdev_op"])
+            return {C.PIRQ_EOI: (ends, ends, ends), C.KEPT: (count - ends, count - ends, count - ends)}, (
+                f"{ends:,} calls of physdev_op"
+            )
+        if name == "npf" and self.counts.get("MSR_WRITE", 0) * 20 < count and "INTERRUPT_WINDOW" in self.counts:
+            return scaled(PAGED, count), (
+                "interrupts are injected and hardly an MSR is written: the guest reaches its APIC by its page; how "
+                "often, the row does not say"
+            )
+        if name not in PLAIN:
+            return {C.KEPT: (count, count, count)}, ""
+        why = "the row does not say what for; shares as is usual, with wide ends" if len(PLAIN[name]) > 1 else ""
+        return scaled(PLAIN[name], count), why
 
 
 def records(table: Pasted) -> Seen:
