@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "show": "draw a timeline in the terminal, as one HTML page, or as a Perfetto file",
     "view": "open the workbench in a browser: live what-if, comparison, tour",
     "read": "report on real traces",
+    "judge": "find the first event of a recording that no legal execution explains",
     "replay": "simulate the host below a recording, and compare",
     "check": "explore a delivery protocol in every order",
     "vectors": "replay conformance vectors against the rules",
