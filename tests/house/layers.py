@@ -11,10 +11,25 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "check": frozenset({"mech", "arch", "record", "vocab", "bits"}),
     "traces": frozenset({"record", "vocab", "bits"}),
     "study": frozenset({"record", "vocab", "bits"}),
+    "judge": frozenset({"arch", "record", "vocab", "bits"}),
     "view": frozenset({"study", "record", "vocab", "bits", "version"}),
     "scenario": frozenset({"sim", "mech", "arch", "record", "vocab", "bits", "version"}),
     "cli": frozenset(
-        {"scenario", "view", "study", "traces", "check", "sim", "mech", "arch", "record", "vocab", "bits", "version"}
+        {
+            "scenario",
+            "view",
+            "study",
+            "judge",
+            "traces",
+            "check",
+            "sim",
+            "mech",
+            "arch",
+            "record",
+            "vocab",
+            "bits",
+            "version",
+        }
     ),
     "errors": frozenset(),
     "version": frozenset({"bits"}),
@@ -25,8 +40,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 # Modules outside the standard library, and the floors that may import them when they are imported themselves.
 COMPILED_FLOORS = frozenset({"bits", "vocab", "arch", "mech", "record", "sim", "check"})
 OUTSIDE: dict[str, frozenset[str]] = {
-    "librt": COMPILED_FLOORS | {"scenario", "study", "traces", "cli"},
-    "mypy_extensions": COMPILED_FLOORS | {"scenario", "study", "traces", "cli"},
+    "librt": COMPILED_FLOORS | {"scenario", "study", "judge", "traces", "cli"},
+    "mypy_extensions": COMPILED_FLOORS | {"scenario", "study", "judge", "traces", "cli"},
     "msgspec": frozenset({"scenario", "study", "traces", "cli"}),
     "rich": frozenset({"view", "cli"}),
 }

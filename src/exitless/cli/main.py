@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "view": "open the workbench in a browser: live what-if, comparison, tour",
     "read": "report on real traces",
     "whatif": "predict the exits of a recording or table under other mechanisms",
+    "judge": "find the first event of a recording that no legal execution explains",
     "replay": "simulate the host below a recording, and compare",
     "check": "explore a delivery protocol in every order",
     "vectors": "replay conformance vectors against the rules",

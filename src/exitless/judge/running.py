@@ -1,0 +1,135 @@
+"""What each event says about who runs where."""
+
+from exitless.judge import laws
+from exitless.judge.case import Case
+from exitless.judge.interrupts import HALTS, PORT_IO, PROGRESS, WINDOWS, name, settle
+from exitless.judge.vcpu import NONE, RUNSTATE_NAMES, UNKNOWN, UNTOLD, Mode, Row, Vcpu, Window
+from exitless.vocab.kinds import RunState
+
+
+def placed(j: Case, v: Vcpu, row: Row) -> None:
+    """An entry or exit happens where the vCPU runs."""
+    if v.runs == UNKNOWN or (v.runs == RunState.RUNNING and v.pcpu == row[2]):
+        return
+    where = f"it runs on pCPU {v.pcpu}" if v.runs == RunState.RUNNING else "it has no pCPU"
+    j.break_(laws.PLACED, v, row, where)
+    v.runs = v.pcpu = UNKNOWN
+
+
+def enter(j: Case, v: Vcpu | None, row: Row) -> None:
+    """The guest runs."""
+    if v is None:
+        return
+    if v.carrier is not None:
+        settle(j, v)
+    placed(j, v, row)
+    if v.mode == Mode.GUEST:
+        j.break_(laws.PAIRED, v, row, "the guest runs")
+    if row[4] >= 0 and v.field != UNTOLD and row[4] != v.field and v.mode == Mode.HYPERVISOR:
+        j.break_(laws.DELIVERED, v, row, f"{name(v.field)} was injected" if v.field >= 0 else "nothing was injected")
+    if v.open and v.field == NONE:
+        top = v.apic.top_sure()
+        if top >= 0 and top not in v.fresh:
+            j.break_(laws.USED, v, row, f"{name(top)} is requested")
+            v.apic.forget_requests()
+            v.dirty = True
+    v.open = False
+    v.slept = None
+    if v.window == Window.CLOSED and not j.windows:
+        if v.dirty:
+            v.possible = not j.requests or bool(j.pic) or v.apic.top_possible() >= 0
+            v.dirty = False
+        if v.possible:
+            v.window = Window.PERHAPS
+    v.mode = Mode.GUEST
+    v.field = NONE
+
+
+def leave(j: Case, v: Vcpu | None, row: Row) -> None:
+    """The guest exits."""
+    if v is None:
+        return
+    if v.carrier is not None:
+        settle(j, v)
+    placed(j, v, row)
+    reason = row[4]
+    v.open = False
+    if reason in WINDOWS:
+        if v.window == Window.CLOSED:
+            j.break_(laws.ARMED, v, row, "nothing was pending when the guest was entered")
+        v.window = Window.CLOSED
+        v.open = v.mode == Mode.GUEST
+    elif reason in PROGRESS:
+        v.closed = False
+        if reason in PORT_IO and j.latched:
+            j.pic |= j.latched
+            j.latched.clear()
+            for other in j.vcpus:
+                other.dirty = True
+    v.mode = Mode.HYPERVISOR
+    v.reason = reason
+    v.ends = 0
+    v.fresh.clear()
+    v.field = NONE
+
+
+def runstate(j: Case, v: Vcpu | None, row: Row) -> None:
+    """A vCPU changes its runstate."""
+    if v is None:
+        return
+    _, _, pcpu, place, old, new = row
+    if old == RunState.BLOCKED and new == RunState.RUNNABLE:
+        if v.runs == RunState.BLOCKED and not v.woken:
+            j.break_(laws.WOKEN, v, row, "nobody woke it")
+        if v.runs == RunState.BLOCKED:
+            v.runs = RunState.RUNNABLE
+        return
+    if v.runs != UNKNOWN and v.runs != old:
+        if v.runs == RunState.BLOCKED and new == RunState.RUNNING:
+            j.break_(laws.WOKEN, v, row, "it is blocked")
+        elif not (j.threads and v.runs == RunState.RUNNABLE):
+            j.break_(
+                laws.CHAINED, v, row, f"it is {RUNSTATE_NAMES[v.runs]}" + (f" on pCPU {v.pcpu}" if v.pcpu >= 0 else "")
+            )
+    if new == RunState.RUNNING:
+        run(j, v, row)
+        return
+    if old == RunState.RUNNING and j.on.get(pcpu) == place:
+        j.on[pcpu] = NONE
+    v.runs, v.pcpu = new, UNKNOWN
+    if new == RunState.BLOCKED:
+        block(j, v, row)
+
+
+def run(j: Case, v: Vcpu, row: Row) -> None:
+    """A vCPU gets a pCPU."""
+    pcpu = row[2]
+    other = j.on.get(pcpu, NONE)
+    if other not in (NONE, v.place) and j.vcpus[other].runs == RunState.RUNNING:
+        j.break_(laws.CHAINED, v, row, f"pCPU {pcpu} runs another vCPU")
+        j.vcpus[other].runs = UNKNOWN
+    j.on[pcpu] = v.place
+    v.runs, v.pcpu, v.woken, v.owed = RunState.RUNNING, pcpu, False, None
+
+
+def block(j: Case, v: Vcpu, row: Row) -> None:
+    """A vCPU gives its pCPU away until it is woken."""
+    if v.woken:
+        v.runs, v.woken = UNKNOWN, False
+    if v.reason not in HALTS or v.mode != Mode.HYPERVISOR:
+        return
+    if v.blank:
+        v.apic.keep(v.asked, v.told)
+        v.blank = False
+        v.dirty = True
+    top = v.apic.top_sure()
+    if top >= 0 and top not in v.fresh:
+        v.slept = row
+
+
+def wake(j: Case, v: Vcpu | None, row: Row) -> None:
+    """A vCPU is woken."""
+    if v is None:
+        return
+    v.owed = None
+    v.woken = True
