@@ -1,7 +1,7 @@
 """Faults put into a healthy recording on purpose: each kind changes its rows at one place and says where and when.
 
-``put(rows, kind, n)`` gives the changed rows and the time of the fault for the ``n``-th place where it can be put, or None
-when there is no such place. Nothing here knows how the judge works.
+``put(rows, kind, n)`` gives the changed rows and the time of the fault for the ``n``-th place where it can be put, or
+None when there is no such place. Nothing here knows how the judge works.
 """
 
 from collections.abc import Callable

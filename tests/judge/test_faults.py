@@ -6,8 +6,8 @@ import pytest
 
 from exitless.judge.judge import judge
 from exitless.traces.reader import open_reader
-from tests.judge.faults import FAULTS, Row
 from shared import shared
+from tests.judge.faults import FAULTS, Row
 
 MS = 10**9
 NEAR_PS = 20 * MS
