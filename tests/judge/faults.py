@@ -141,12 +141,16 @@ def swapped(rows: list[Row], share: float) -> Changed | None:
     return out, rows[b][0], rows[a][3]
 
 
+# What stands right before an EOI that exits: the exit, or what it says of the register.
+WRITE = (Kind.VM_EXIT, Kind.APIC_ACCESS)
+
+
 def masked(rows: list[Row], share: float) -> Changed | None:
     """A vector of a class that is in service is accepted and injected at once, before the one in service is ended."""
     found = [
         n
         for n in places(rows, Kind.IRQ_EOI)
-        if n and rows[n - 1][1] == Kind.VM_EXIT and rows[n - 1][3] == rows[n][3] and rows[n][4] > 0x30
+        if n and rows[n - 1][1] in WRITE and rows[n - 1][3] == rows[n][3] and rows[n][4] > 0x30
     ]
     n = pick(found, share)
     if n is None:
