@@ -26,7 +26,7 @@ help:
 	@echo "make whatif-score  write docs/whatif-score.md: predictions against published pairs, simulations and recordings"
 	@echo "make pictures  draw docs/pictures anew"
 	@echo "make shots   photograph the workbench into docs/shots (needs chromium and chromedriver)"
-	@echo "make mutants  change the rules of arch one place at a time, and count how often a test notices"
+	@echo "make mutants  change the rules of arch one place at a time, and count how often a test notices; PART=x86: one folder"
 	@echo "make clean   remove what the build and the tools made"
 
 demo: $(VENV)/.installed
@@ -72,10 +72,11 @@ shots: $(VENV)/.installed
 
 # An environment of its own without Exitless in it: a compiled package would hide the sources that are changed.
 MUTANTS := .venv-mutants
+PART :=
 mutants: $(MUTANTS)/.installed
-	rm -rf mutants
-	nice -n 19 $(MUTANTS)/bin/mutmut run --max-children 2
-	$(MUTANTS)/bin/python -m tools.mutants
+	$(if $(PART),,rm -rf mutants)
+	nice -n 19 $(MUTANTS)/bin/mutmut run --max-children 2 $(if $(PART),"exitless.arch.$(subst /,.,$(PART:.py=)).*")
+	$(MUTANTS)/bin/python -m tools.mutants $(if $(PART),--keep $(PART))
 
 clean:
 	rm -rf $(VENV) $(MUTANTS) mutants build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

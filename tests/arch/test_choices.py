@@ -22,7 +22,12 @@ def attributes() -> list[str]:
 def test_the_table_has_every_switch_once_with_its_default() -> None:
     names = [row.name for row in CHOICES]
     assert names == attributes()
-    assert {row.name: row.default for row in CHOICES} == {name: getattr(Choices(), name) for name in names}
+
+
+def test_every_switch_begins_with_the_default_of_its_row() -> None:
+    assert {row.name: row.default for row in CHOICES} == {
+        name: getattr(Choices(), name) for name in {row.name for row in CHOICES}
+    }
 
 
 def test_every_row_says_what_it_decides_and_where_the_question_comes_from() -> None:
