@@ -55,6 +55,7 @@ INTERPRETED = {
     "study/pasted_text.py": "splits lines of text; its time is the regular expressions'",
     "study/pasted_xen.py": "reads a table of some hundred lines",
     "study/replayed.py": "works on what a reader gives, and on a finished record once",
+    "study/ways.py": "works on finished records for pictures",
     "study/whatif.py": "works on counts by class of exits, once a prediction",
     "study/whatif_cycles.py": "works on the few rows of a pasted table, once",
     "study/whatif_record.py": "works on what a reader gives; its cost is the reader's",

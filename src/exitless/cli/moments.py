@@ -7,9 +7,10 @@ from exitless.cli.run import Result
 from exitless.record.block import Event, Record
 from exitless.scenario import Scenario
 from exitless.study.cites import reference
-from exitless.study.journeys import Journey, of_source
+from exitless.study.journeys import of_source
 from exitless.study.spans import rows
 from exitless.study.summary import Summary
+from exitless.study.ways import Journey
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind
 

@@ -4,98 +4,62 @@ A recording without device assertions still shows ways: there one begins where i
 virtual APIC. Times are ps.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 from exitless.record.block import Event, Header
+from exitless.study.ways import Charges, Journey, Step
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
 
 LONGEST_PS: Final = 50_000_000_000
 
 
-class Charge(NamedTuple):
-    """A named cost was charged on the way; ``origin`` says where its number comes from."""
+class Rows:
+    """Rows in the order of their times, sorted out once for the ways of all sources: those a way may have as a step,
+    and the costs charged."""
 
-    name: str
-    ps: int
-    origin: str
+    def __init__(self, events: list[Event], header: Header) -> None:
+        self.header = header
+        self.steps = [e for e in events if e.kind in _FOLLOWED]
+        self.charges = Charges(events, header)
+        self.notifications = _notifications(events)
+        self.asserts: dict[int, list[int]] = {}
+        for n, e in enumerate(self.steps):
+            if e.kind == Kind.SOURCE_ASSERT:
+                self.asserts.setdefault(e.a, []).append(n)
+        self.merged = {(e.a, e.b) for e in events if e.kind == Kind.SOURCE_MERGE}
 
-
-class Step(NamedTuple):
-    """One row of an interrupt's way, and the costs charged since the step before it."""
-
-    time: int
-    kind: int
-    pcpu: int
-    vcpu: int
-    a: int
-    b: int
-    charges: tuple[Charge, ...] = ()
-
-
-@dataclass
-class Journey:
-    """One interrupt.
-
-    ``handled`` is the step of the handler's first instruction, -1 when the record does not reach it; ``merged`` tells
-    that it found an earlier one undelivered and became one with it. ``exits`` are those that this interrupt
-    caused or waited for to its end; ``touching`` others' exits on its vCPU meanwhile, each the time of its row.
-    """
-
-    source: int
-    serial: int
-    vcpu: int
-    vector: int
-    steps: list[Step] = field(default_factory=list)
-    handled: int = -1
-    merged: bool = False
-    exits: list[int] = field(default_factory=list)
-    touching: list[int] = field(default_factory=list)
-
-    @property
-    def start(self) -> int:
-        """When it was asserted, or first seen."""
-        return self.steps[0].time
-
-    @property
-    def end(self) -> int:
-        """The time of the last step the record holds."""
-        return self.steps[-1].time
-
-    @property
-    def latency(self) -> int:
-        """Assertion to the first instruction of its handler, -1 while that is not known."""
-        return self.steps[self.handled].time - self.start if self.handled >= 0 else -1
+    def of_source(self, source: int) -> list[Journey]:
+        """Return the ways of one source's interrupts."""
+        way = _Source(self.header, source, self.notifications)
+        out = []
+        for n in self.asserts.get(source, ()):
+            first = self.steps[n]
+            journey = Journey(source, first.b, way.vcpu, way.vector, merged=(source, first.b) in self.merged)
+            if journey.merged:
+                journey.steps.append(Step(*first))
+            else:
+                _follow(self.steps, n, _Way(way, journey))
+                if way.is_posted:
+                    _drop_route(journey)
+                self.charges.put(journey)
+            out.append(journey)
+        return out
 
 
 def of_source(events: list[Event], header: Header, source: int) -> list[Journey]:
     """Return the ways of a source's interrupts, from rows in the order of their times."""
-    way = _Source(header, source, _notifications(events))
-    asserts = [n for n, e in enumerate(events) if e.kind == Kind.SOURCE_ASSERT and e.a == source]
-    merged = {e.b for e in events if e.kind == Kind.SOURCE_MERGE and e.a == source}
-    out = []
-    for n in asserts:
-        journey = Journey(source, events[n].b, way.vcpu, way.vector, merged=events[n].b in merged)
-        if journey.merged:
-            journey.steps.append(Step(*events[n]))
-        else:
-            _follow(events, n, _Way(way, journey))
-            if way.is_posted:
-                _drop_route(journey)
-            _charge(events, n, journey, header)
-        out.append(journey)
-    return out
+    return Rows(events, header).of_source(source)
 
 
 def of_vectors(events: list[Event], header: Header) -> list[Journey]:
     """Return the ways of vectors from request, post or injection to their end."""
-    open_: dict[tuple[int, int], tuple[int, Journey]] = {}
+    open_: dict[tuple[int, int], Journey] = {}
     out: list[Journey] = []
+    charges = Charges(events, header)
     serial: dict[tuple[int, int], int] = {}
     loaded: dict[int, int] = {}
-    for n, e in enumerate(events):
+    for e in events:
         vector = e.a
         if e.kind == Kind.IRQ_INJECT:
             loaded[e.vcpu] = e.a
@@ -109,28 +73,38 @@ def of_vectors(events: list[Event], header: Header) -> list[Journey]:
             if e.kind in _ENDS:
                 continue
             serial[key] = serial.get(key, 0) + 1
-            open_[key] = (n, Journey(-1, serial[key], e.vcpu, vector))
-            out.append(open_[key][1])
-        first, journey = open_[key]
+            open_[key] = Journey(-1, serial[key], e.vcpu, vector)
+            out.append(open_[key])
+        journey = open_[key]
         if journey.handled >= 0 and e.kind in (Kind.IRQ_REQUEST, Kind.PID_POST, Kind.IRQ_INJECT, Kind.IRQ_WINDOW):
-            _charge(events, first, journey, header)
+            charges.put(journey)
             serial[key] += 1
             journey = Journey(-1, serial[key], e.vcpu, vector)
-            open_[key] = (n, journey)
+            open_[key] = journey
             out.append(journey)
         journey.steps.append(Step(*e))
         if e.kind in (Kind.VM_ENTRY, Kind.IRQ_DELIVER):
             journey.handled = len(journey.steps) - 1
         if e.kind in _ENDS:
-            _charge(events, first, open_.pop(key)[1], header)
-    for first, journey in open_.values():
-        _charge(events, first, journey, header)
+            charges.put(open_.pop(key))
+    for journey in open_.values():
+        charges.put(journey)
     return out
 
 
 _ENDS: Final = (Kind.IRQ_EOI, Kind.IRQ_RETURN)
 _OF_VECTOR: Final = (
     Kind.IRQ_REQUEST, Kind.PID_POST, Kind.IRQ_INJECT, Kind.IRQ_WINDOW, Kind.VM_ENTRY, Kind.IRQ_DELIVER, *_ENDS,
+)  # fmt: skip
+_PHYSICAL: Final = frozenset((Kind.MSI_ROUTE, Kind.LAPIC_ACCEPT, Kind.HOST_IRQ))
+_BOUNDARY: Final = frozenset((Kind.VM_EXIT, Kind.VM_ENTRY, Kind.HYPERCALL))
+_FOLLOWED: Final = frozenset(
+    (
+        Kind.SOURCE_ASSERT, Kind.SOURCE_HANDLE, *_BOUNDARY, *_PHYSICAL, Kind.TIMER_FIRE, Kind.PORT_RAISE,
+        Kind.PORT_CLEAR, Kind.UPCALL_MARK, Kind.UPCALL_ENTER, Kind.PID_PROCESS, Kind.PIR_SYNC, Kind.SCHED_WAKE,
+        Kind.SCHED_SWITCH, Kind.VCPU_MOVE, Kind.PID_POST, Kind.IRQ_REQUEST, Kind.IRQ_WINDOW, Kind.IRQ_INJECT,
+        Kind.RVI_WRITE, Kind.IRQ_DELIVER, Kind.CPU_OWNER, *_ENDS,
+    )
 )  # fmt: skip
 
 
@@ -203,28 +177,39 @@ class _Way:
         return vector == s.vector and vector >= 0
 
 
-def _follow(events: list[Event], first: int, way: _Way) -> None:
+def _follow(steps: list[Event], first: int, way: _Way) -> None:
     """Take every step of one interrupt, until its handler returns or the record ends."""
     s = way.s
-    way.take(events[first])
-    limit = events[first].time_ps + LONGEST_PS
-    for e in _after(events, first, limit):
-        if e.kind == Kind.SOURCE_HANDLE and e.a == s.source and e.b == way.j.serial:
+    source, vcpu, serial = s.source, s.vcpu, way.j.serial
+    way.take(steps[first])
+    limit = steps[first].time_ps + LONGEST_PS
+    handled = False
+    for n in range(first + 1, len(steps)):
+        e = steps[n]
+        time, kind, pcpu, to, a, b = e
+        if time > limit:
+            return
+        if kind == _HANDLE and a == source and b == serial:
             way.take(e)
             way.j.handled = len(way.j.steps) - 1
-            way.pcpu = e.pcpu
-        elif e.vcpu == s.vcpu and s.vcpu >= 0 and e.kind in (Kind.VM_EXIT, Kind.VM_ENTRY, Kind.HYPERCALL):
+            way.pcpu = pcpu
+            handled = True
+        elif to == vcpu and vcpu >= 0 and kind in _BOUNDARY:
             _boundary(e, way)
-        elif e.kind == Kind.VM_EXIT and e.pcpu == way.pcpu and _by_message(e, way):
-            way.j.exits.append(e.time_ps)
+        elif kind == _EXIT and pcpu == way.pcpu and _by_message(e, way):
+            way.j.exits.append(time)
             way.once(e, True)
-        elif way.j.handled >= 0:
-            if e.vcpu == s.vcpu and _closes(e, way):
+        elif handled:
+            if to == vcpu and _closes(e, way):
                 return
-        elif e.kind in (Kind.MSI_ROUTE, Kind.LAPIC_ACCEPT, Kind.HOST_IRQ):
+        elif kind in _PHYSICAL:
             _physical(e, way)
-        elif e.vcpu == s.vcpu:
+        elif to == vcpu:
             _virtual(e, way)
+
+
+_HANDLE: Final = int(Kind.SOURCE_HANDLE)
+_EXIT: Final = int(Kind.VM_EXIT)
 
 
 def _drop_route(journey: Journey) -> None:
@@ -237,13 +222,6 @@ def _drop_route(journey: Journey) -> None:
         else:
             kept.append(step)
     journey.steps = kept
-
-
-def _after(events: list[Event], first: int, limit: int) -> Iterator[Event]:
-    for n in range(first + 1, len(events)):
-        if events[n].time_ps > limit:
-            return
-        yield events[n]
 
 
 def _physical(e: Event, way: _Way) -> None:
@@ -348,32 +326,6 @@ def _closes(e: Event, way: _Way) -> bool:
     elif e.kind == Kind.UPCALL_ENTER or (e.kind == Kind.PORT_CLEAR and e.a != way.s.port):
         return True
     return e.kind == Kind.SOURCE_HANDLE
-
-
-def _charge(events: list[Event], first: int, journey: Journey, header: Header) -> None:
-    """Put the costs charged since the step before on every step: on its pCPU, or on the one before it."""
-    if not header.costs or len(journey.steps) < 2:
-        return
-    n = first
-    steps = journey.steps
-    while n > 0 and events[n - 1].time_ps == steps[0].time:
-        n -= 1
-    charges: list[list[Charge]] = [[] for _ in steps]
-    place = 1
-    for e in (events[k] for k in range(n, len(events))):
-        if e.time_ps > steps[-1].time:
-            break
-        if e.kind != Kind.STEP:
-            continue
-        while place < len(steps) and steps[place].time <= e.time_ps:
-            place += 1
-        if place == len(steps):
-            break
-        where = {steps[place].pcpu, steps[place - 1].pcpu} - {-1}
-        if e.pcpu in where and e.time_ps + e.b <= steps[place].time and 0 <= e.a < len(header.costs):
-            origin = header.cost_origins[e.a] if e.a < len(header.cost_origins) else "unknown"
-            charges[place].append(Charge(header.costs[e.a], e.b, origin))
-    journey.steps = [step._replace(charges=tuple(found)) for step, found in zip(steps, charges, strict=True)]
 
 
 def choose(found: list[Journey], nth: int | None = None) -> int:

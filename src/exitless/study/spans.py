@@ -124,7 +124,7 @@ def rows(record: Record, first_ps: int | None = None, last_ps: int | None = None
         lo = bisect_left(record.time, first_ps - DISORDER_PS)
     if last_ps is not None:
         hi = bisect_right(record.time, last_ps + DISORDER_PS)
-    found = [record[n] for n in range(lo, hi)]
+    found = record.rows(lo, hi)
     if first_ps is not None or last_ps is not None:
         low = first_ps if first_ps is not None else found[0].time_ps if found else 0
         high = last_ps if last_ps is not None else max((e.time_ps for e in found), default=0)

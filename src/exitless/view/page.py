@@ -6,13 +6,14 @@ from importlib import resources
 from typing import Any
 
 from exitless.record.block import Record
-from exitless.study.journeys import Journey, choose, of_source, of_vectors
+from exitless.study.journeys import Rows, choose, of_source, of_vectors
 from exitless.study.registers import ALL, Field, registers
 from exitless.study.spans import rows
 from exitless.study.tally import NOBODY, REASONS, Tally
+from exitless.study.ways import Journey, Step
 from exitless.view.scene import Scene, part, place_of, scene, sources_of
 from exitless.view.timeline import reason_class
-from exitless.view.words import CITES, Card, cards, headline, host_name, reason_name
+from exitless.view.words import CITES, groups, headline, host_name, reason_name, said
 from exitless.vocab.kinds import Kind
 from exitless.vocab.table import BY_KIND
 
@@ -84,26 +85,26 @@ def _window(
 
 
 class _Once:
-    """Each text or list once, by number."""
+    """Each text or tuple once, by number."""
 
     def __init__(self) -> None:
         self.all: list[Any] = []
-        self.place: dict[str, int] = {}
+        self.place: dict[Any, int] = {}
 
     def __call__(self, value: Any) -> int:
-        key = json.dumps(value)
-        if key not in self.place:
-            self.place[key] = len(self.all)
+        place = self.place.get(value)
+        if place is None:
+            place = self.place[value] = len(self.all)
             self.all.append(value)
-        return self.place[key]
+        return place
 
 
 def _record(s: Scene, record: Record) -> dict[str, Any]:
     """Return one record's part of the page's data; times are ps after the window's begin."""
     h, low, high = s.header, s.first_ps, s.last_ps
     spans = s.spans
-    texts, shapes = _Once(), _Once()
-    found = _journeys(s, record)
+    found = _journeys(s)
+    steps = _Steps(s)
     chosen = s.journey
     merged = {(e.a, e.b) for e in s.events if e.kind == Kind.SOURCE_MERGE}
     total: dict[int, int] = {}
@@ -135,7 +136,7 @@ def _record(s: Scene, record: Record) -> dict[str, Any]:
         ],
         "reasons": {r: [reason_name(h, r), reason_class(h, r), total.get(r, 0)] for r in sorted(reasons)},
         "costs": [[n, o] for n, o in zip(h.costs, h.cost_origins, strict=False)],
-        "journeys": [_journey(s, j, texts, shapes, low) for j in found], "texts": texts.all, "shapes": shapes.all,
+        "journeys": [steps.of(j) for j in found], "texts": steps.texts.all, "shapes": steps.shapes.all,
         "registers": _registers(record, low, high), "causes": _causes(s),
         "chosen": next((n for n, j in enumerate(found) if _same(j, chosen)), -1),
     }  # fmt: skip
@@ -204,16 +205,15 @@ def _flat(found: list[Any], low: int, high: int) -> list[int]:
     return out
 
 
-def _journeys(s: Scene, record: Record) -> list[Journey]:
+def _journeys(s: Scene) -> list[Journey]:
     """Return the interrupts of every source in the window, those of the chosen one first, and no endless number."""
     found = list(s.journeys)
     have = {j.source for j in found}
     if any(source >= 0 for source in have):
-        events = rows(record, s.first_ps, s.last_ps)
-        asserted = {e.a for e in s.events if e.kind == Kind.SOURCE_ASSERT}
+        ways = Rows(s.events, s.header)
         for source in sources_of(s.header, None):
-            if source in asserted and source not in have:
-                found += of_source(events, s.header, source)
+            if source in ways.asserts and source not in have:
+                found += ways.of_source(source)
     elif not found:
         found = of_vectors(s.events, s.header)
     if len(found) > JOURNEYS:
@@ -224,32 +224,46 @@ def _journeys(s: Scene, record: Record) -> list[Journey]:
     return [j for j in found if j.start >= s.first_ps]
 
 
-def _journey(s: Scene, j: Journey, texts: _Once, shapes: _Once, low: int) -> list[Any]:
-    """Return one interrupt: who, which cards, and where its exits are."""
-    shown = cards(s.header, j)
-    handled = -1
-    if j.handled >= 0:
-        moment = j.steps[j.handled]
-        handled = next(n for n, card in enumerate(shown) if moment in card.rows)
-    pcpus = sorted({step.pcpu for step in j.steps if step.pcpu >= 0})
-    return [
-        j.source, j.serial, j.vcpu, j.vector, handled, int(j.merged), [t - low for t in j.exits],
-        [t - low for t in j.touching], texts(headline(s.header, j)), pcpus,
-        [x for c in shown for x in _card(s, j, c, texts, shapes)], j.latency, j.start - low,
-    ]  # fmt: skip
+_DEVICE = (Kind.SOURCE_ASSERT, Kind.SOURCE_HANDLE)
 
 
-def _card(s: Scene, j: Journey, card: Card, texts: _Once, shapes: _Once) -> list[int]:
-    """Return one step: time after the first, and by number what many interrupts share: lane, texts, rows; charges.
+class _Steps:
+    """What the steps of a record's interrupts share, by number: texts, shapes of steps, charges."""
 
-    A device row's serial is that of its interrupt, so it is left out and rows are alike.
-    """
-    w = card.words
-    charges = [[s.header.costs.index(c.name), c.ps] for row in card.rows for c in row.charges]
-    device = (Kind.SOURCE_ASSERT, Kind.SOURCE_HANDLE, Kind.SOURCE_MERGE)
-    rows_ = [[r.kind, r.pcpu, r.vcpu, r.a, 0 if r.kind in device and r.b == j.serial else r.b] for r in card.rows]
-    said = [texts(w.title), texts(w.detail), texts(w.sentence), texts(CITES.get(w.cites, ""))]
-    return [card.time - j.start, shapes([place_of(s, card.rows[0]), *said, rows_]), shapes(charges)]
+    def __init__(self, s: Scene) -> None:
+        self.s = s
+        self.host = host_name(s.header)
+        self.texts, self.shapes = _Once(), _Once()
+        self.places: dict[Any, int] = {}
+        self.costs = {name: n for n, name in reversed(list(enumerate(s.header.costs)))}
+
+    def of(self, j: Journey) -> list[Any]:
+        """Return one interrupt: who, its steps, and where its exits are."""
+        shown, handled, low = groups(j), -1, self.s.first_ps
+        if j.handled >= 0:
+            moment = j.steps[j.handled]
+            handled = next(n for n, group in enumerate(shown) if moment in group)
+        pcpus = sorted({step.pcpu for step in j.steps} - {-1})
+        return [
+            j.source, j.serial, j.vcpu, j.vector, handled, int(j.merged), [t - low for t in j.exits],
+            [t - low for t in j.touching], self.texts(headline(self.s.header, j)), pcpus,
+            [x for group in shown for x in self.step(j, group)], j.latency, j.start - low,
+        ]  # fmt: skip
+
+    def step(self, j: Journey, group: tuple[Step, ...]) -> tuple[int, int, int]:
+        """Return one step: time after the first, and by number what many interrupts share: lane, texts, rows; charges.
+
+        A device row's serial is that of its interrupt, so it is left out and rows are alike.
+        """
+        serial = j.serial
+        rows_ = tuple([(r[1], r[2], r[3], r[4], 0 if r[5] == serial and r[1] in _DEVICE else r[5]) for r in group])
+        place = self.places.get(rows_)
+        if place is None:
+            w = said(self.s.header, group, self.host)
+            told = [self.texts(text) for text in (w.title, w.detail, w.sentence, CITES.get(w.cites, ""))]
+            place = self.places[rows_] = self.shapes((place_of(self.s, group[0]), *told, rows_))
+        charges = tuple([(self.costs[c.name], c.ps) for r in group for c in r.charges])
+        return group[0].time - j.start, place, self.shapes(charges)
 
 
 def pick(records: list[Record], source: str | None) -> int | None:

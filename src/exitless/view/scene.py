@@ -4,8 +4,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from exitless.record.block import Event, Header, Record
-from exitless.study.journeys import Journey, Step, choose, of_source, of_vectors
+from exitless.study.journeys import choose, of_source, of_vectors
 from exitless.study.spans import Phase, Spans, of_rows, rows
+from exitless.study.ways import Journey, Step
 from exitless.view.words import Card, Words, cards, is_model, source_name, vcpu_name
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Final
 
 from exitless.bits.units import PS_PER_US, show_time
-from exitless.study.journeys import Journey
 from exitless.study.spans import Phase
+from exitless.study.ways import Journey
 from exitless.view.marks import SANS, Canvas, length
 from exitless.view.scene import Scene, alike, narrow, place_of
 from exitless.view.steps import base_of, origins, show_short, wrapped

@@ -3,8 +3,8 @@
 from typing import Final, NamedTuple
 
 from exitless.record.block import Header
-from exitless.study.journeys import Journey, Step
 from exitless.study.summary import CALL_NAMES
+from exitless.study.ways import Journey, Step
 from exitless.vocab.exits import VMX_NAMES, Exit
 from exitless.vocab.kinds import Kind, Owner, RunState
 from exitless.vocab.table import BY_KIND
@@ -315,21 +315,32 @@ class Card(NamedTuple):
 def cards(header: Header, journey: Journey) -> list[Card]:
     """Number an interrupt's steps as they are shown: rows that say one thing at one moment become one card."""
     host = host_name(header)
-    out: list[Card] = []
+    return [Card(group[0].time, group, said(header, group, host)) for group in groups(journey)]
+
+
+def groups(journey: Journey) -> list[tuple[Step, ...]]:
+    """Return an interrupt's rows, those together that become one card."""
+    out: list[tuple[Step, ...]] = []
+    time, kind = -1, -1
     for step in journey.steps:
-        said = words(header, step, host)
-        before = out[-1] if out else None
-        pair = (before.rows[-1].kind, step.kind) if before else (0, 0)
-        if before and before.time == step.time and pair in _JOINED:
-            keep = before.words
-            detail = said.title if pair[1] == Kind.HYPERCALL else keep.detail
-            if pair[1] == Kind.SOURCE_HANDLE:
-                detail = "first instruction"
-            sentence = keep.sentence if pair[1] == Kind.UPCALL_MARK else f"{keep.sentence} {said.sentence}"
-            joined = Words(keep.title, detail, sentence, keep.cites)
-            out[-1] = Card(before.time, (*before.rows, step), joined)
+        if step.time == time and (kind, step.kind) in _JOINED:
+            out[-1] = (*out[-1], step)
         else:
-            out.append(Card(step.time, (step,), said))
+            out.append((step,))
+        time, kind = step.time, step.kind
+    return out
+
+
+def said(header: Header, group: tuple[Step, ...], host: str) -> Words:
+    """Put the rows of one card into words."""
+    out = words(header, group[0], host)
+    for step in group[1:]:
+        more = words(header, step, host)
+        detail = more.title if step.kind == Kind.HYPERCALL else out.detail
+        if step.kind == Kind.SOURCE_HANDLE:
+            detail = "first instruction"
+        sentence = out.sentence if step.kind == Kind.UPCALL_MARK else f"{out.sentence} {more.sentence}"
+        out = Words(out.title, detail, sentence, out.cites)
     return out
 
 
