@@ -20,7 +20,7 @@ from tests.traces.writer import enter, leave, record, runstate, window
 PVH1 = DATA / "xen-pvh1-start.bin.xz"
 TEXT = """# tracer: nop
  CPU 0/KVM-7 [001] d..2. {0}.000001: kvm_entry: vcpu 0
- CPU 0/KVM-7 [001] d..2. {0}.000010: kvm_exit: vcpu 0 reason EXTERNAL_INTERRUPT rip 0x1 info1 0x0 info2 0x0 intr_info 0x0
+ CPU-7 [001] d..2. {0}.000010: kvm_exit: vcpu 0 reason EXTERNAL_INTERRUPT rip 0x1 info1 0x0 info2 0x0 intr_info 0x0
  CPU 0/KVM-7 [001] d.h2. {0}.000012: local_timer_entry: vector=236
  CPU 0/KVM-7 [001] d.h2. {0}.000017: local_timer_exit: vector=236
  CPU 0/KVM-7 [001] d..2. {0}.000020: kvm_entry: vcpu 0

@@ -61,8 +61,8 @@ def test_exits_are_timed_only_where_nothing_else_happened() -> None:
 def test_windows_injections_and_ends_are_told_apart() -> None:
     """Step 6 to 9: the window's exit, what it injects, the entry, the handler, the exit of its EOI."""
     rows = [
-        at(0, Kind.VM_ENTRY), at(5, Kind.IRQ_REQUEST, 0xEC), at(10, Kind.VM_EXIT, WINDOW), at(12, Kind.IRQ_INJECT, 0xEC),
-        at(15, Kind.VM_ENTRY), at(40, Kind.VM_EXIT, 32), at(41, Kind.IRQ_EOI, 0xEC, 1), at(47, Kind.VM_ENTRY),
+        at(0, Kind.VM_ENTRY), at(5, Kind.IRQ_REQUEST, 0xEC), at(10, Kind.VM_EXIT, WINDOW),
+        at(12, Kind.IRQ_INJECT, 0xEC), at(15, Kind.VM_ENTRY), at(40, Kind.VM_EXIT, 32), at(41, Kind.IRQ_EOI, 0xEC, 1), at(47, Kind.VM_ENTRY),
         at(50, Kind.VM_EXIT, WINDOW), at(54, Kind.VM_ENTRY),
     ]  # fmt: skip
     assert measured(rows) == {
@@ -86,8 +86,8 @@ def test_host_interrupts_softirqs_and_timers_run_from_begin_to_end_on_their_pcpu
         at(33, Kind.SOFTIRQ_DONE, 1), at(40, Kind.HOST_DONE, 0xEC, -1),
     ]  # fmt: skip
     assert measured(rows) == {
-        "host interrupt of a device": [4, 7], "host interprocessor interrupt": [2], "host interrupt of the timer": [4, 1],
-        "host softirq": [3], "expired timer": [1],
+        "host interrupt of a device": [4, 7], "host interprocessor interrupt": [2],
+        "host interrupt of the timer": [4, 1], "host softirq": [3], "expired timer": [1],
     }  # fmt: skip
 
 
