@@ -62,7 +62,8 @@ def test_windows_injections_and_ends_are_told_apart() -> None:
     """Step 6 to 9: the window's exit, what it injects, the entry, the handler, the exit of its EOI."""
     rows = [
         at(0, Kind.VM_ENTRY), at(5, Kind.IRQ_REQUEST, 0xEC), at(10, Kind.VM_EXIT, WINDOW),
-        at(12, Kind.IRQ_INJECT, 0xEC), at(15, Kind.VM_ENTRY), at(40, Kind.VM_EXIT, 32), at(41, Kind.IRQ_EOI, 0xEC, 1), at(47, Kind.VM_ENTRY),
+        at(12, Kind.IRQ_INJECT, 0xEC), at(15, Kind.VM_ENTRY), at(40, Kind.VM_EXIT, 32),
+        at(41, Kind.IRQ_EOI, 0xEC, 1), at(47, Kind.VM_ENTRY),
         at(50, Kind.VM_EXIT, WINDOW), at(54, Kind.VM_ENTRY),
     ]  # fmt: skip
     assert measured(rows) == {
