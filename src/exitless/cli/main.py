@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "calibrate": "measure the steps in recordings and write them as costs for run and replay",
     "check": "explore a delivery protocol in every order",
     "vectors": "replay conformance vectors against the rules",
+    "sweep": "simulate the many scenarios of a study, in parallel, and go on where it stopped",
     "bench": "measure the engine against C and SimPy",
 }
 
