@@ -23,7 +23,7 @@ REGISTERS: Final[Start] = {
     "virtual_interrupt_delivery": 1,
 }
 DELIVERY: Final[Start] = {**REGISTERS, "apic_register_virtualization": 0}
-READS: Final[Start] = {**DELIVERY, "virtual_reads_with_vid": 1}
+READS: Final[Start] = {**DELIVERY, "choices": {"vmx_reads_with_vid": 1}}
 IPIV: Final[Start] = {**VIRTUAL, "tertiary": 1, "ipi_virtualization": 1, "virtualize_x2apic_mode": 1}
 X2: Final[Start] = {**VIRTUAL, "virtualize_x2apic_mode": 1, "virtual_interrupt_delivery": 1}
 POSTING: Final[Start] = {
@@ -170,7 +170,10 @@ STARTS: Final[dict[str, list[Start]]] = {
         {"vapic": {"recognized": recognized, "window_exiting": 0}, "state!": AWAKE,
             "controls": {"ext_int_exiting": exits}}
         for recognized in (0, 1) for exits in (0, 1)
-    ] + [{"state!": {"sti_blocking": 1}, "controls!": {"blocking_delays_external": 1}, "physical_pending": True}],
+    ] + [
+        {"state!": {"sti_blocking": 1}, "controls!": {"choices": {"vmx_blocking_delays_external": 1}},
+         "physical_pending": True}
+    ],
     "vmx.controls.check_controls": [
         *controls(POSTING, TIMER, {**IPIV, "last_pid_index": 3}, {**IPIV, "pid_table_address": 4}, {**TIMER,
             "virtual_timer_vector": 0xEF},
