@@ -28,7 +28,7 @@ class Origin:
     vendor: str
     duration_ns: int
     exit_name: Callable[[int], str]
-    samples: dict[Key, array[int]] = field(default_factory=dict)
+    samples: dict[Key, "array[int]"] = field(default_factory=dict)
 
 
 @dataclass
