@@ -1,4 +1,4 @@
-"""Plays conformance vectors on the naive guest: the small guest that logs, and the host that reacts, as vectors have it.
+"""Plays conformance vectors on the naive guest: the guest that logs, and the host that reacts.
 
 Takes a record of the first format as it stands in a file, and returns the events that a recording would hold.
 """

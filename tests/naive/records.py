@@ -18,14 +18,16 @@ PI = [*VID, "process_posted_interrupts"]
 FLAGS = ["STI", "CLI", "MOVSS", "NOP"]
 HOST = ["VMCALL", "HGIS", "HTHR", "HINTWIN", "HINJECT", "HSETIRR", "HEOI"]
 ALL = ["RD", "WR", "WR", "OR", "RDMSR", "WRMSR", "WRMSR", "WCR8", "RCR8", "HLT", "STIHLT", "STIWCR8", "POST", "IPI"]
+TPR = ["WCR8", "RCR8", "STIWCR8", "WR", "HTHR"]
+SLEEP = ["HLT", "STIHLT", "POST", "IPI", "HSETIRR", "HINTWIN"]
 KINDS: dict[str, tuple[list[list[str]], list[str]]] = {
-    "tpr": ([PAGE, USUAL, [*PAGE, "cr8_load_exiting"], [*X2, "cr8_store_exiting"]], ["WCR8", "RCR8", "STIWCR8", "WR", "HTHR"]),
+    "tpr": ([PAGE, USUAL, [*PAGE, "cr8_load_exiting"], [*X2, "cr8_store_exiting"]], TPR),
     "regs": ([PAGE, [*PAGE, *REG], [*PAGE, *VID], [*PAGE, *REG, *VID]], ["RD", "WR", "OR"]),
     "x2regs": ([X2, [*X2, *REG], [*X2, *VID], [*X2, *REG, *VID]], ["RDMSR", "WRMSR", "RCR8", "WCR8"]),
     "vid": ([[*PAGE, *VID], [*X2, *VID], [*PAGE, *VID, *REG]], ["WR", "WRMSR", "WCR8", "HSETIRR", "HGIS", "HEOI"]),
     "posted": ([[*PAGE, *PI], [*X2, *PI], [*PAGE, *PI, *REG]], ["POST", "POST", "WR", "WRMSR", "WCR8", "IPI"]),
     "extint": ([PAGE, [*PAGE, *VID], [*X2, *VID]], ["IPI", "IPI", "HSETIRR", "HINTWIN", "STIHLT"]),
-    "hlt": ([[*PAGE, *PI], [*X2, *VID], [*PAGE, "hlt_exiting"]], ["HLT", "STIHLT", "POST", "IPI", "HSETIRR", "HINTWIN"]),
+    "hlt": ([[*PAGE, *PI], [*X2, *VID], [*PAGE, "hlt_exiting"]], SLEEP),
     "inject": ([[*PAGE, *VID], USUAL, [*X2, *VID]], ["HINJECT", "HINTWIN", "HSETIRR", "WR"]),
     "entry": ([EVERY], ["NOP", "VMCALL", "HINJECT", "HLT"]),
     "fuzz": ([EVERY, [*PAGE, *PI, *REG], [*X2, *PI, *REG]], [*ALL, *HOST]),
@@ -108,8 +110,11 @@ class Maker:
                 at = base + (vector >> 5) * 16
                 words[at] = words.get(at, 0) | 1 << (vector & 31)
         shown = [f"{{:{kind}}}" for kind in ("x", "03x", "X", "#x", "#05x")]
-        return {r.choice(shown).format(at): r.choice(["0x{:x}", "{:08x}", "{:#X}"]).format(word) for at, word in words.items()
-                if r.random() < 0.7}  # fmt: skip
+        kept = {at: word for at, word in words.items() if r.random() < 0.7}
+        return {
+            r.choice(shown).format(at): r.choice(["0x{:x}", "{:08x}", "{:#X}"]).format(word)
+            for at, word in kept.items()
+        }
 
     def op(self, kind: str) -> dict[str, Any]:
         """One operation; fields that are 0 may be absent."""

@@ -1,4 +1,4 @@
-"""Conformance vectors against a second player, which shares nothing with the package: new ones, and the reference set."""
+"""Conformance vectors against a second player that shares nothing with the package: new ones, and the reference set."""
 
 import json
 from collections import Counter
@@ -48,12 +48,12 @@ def test_both_players_tell_the_reference_set_alike() -> None:
     """Where a recording leaves the manual, too: both then follow the manual, and tell the same."""
     count = 0
     for number, place in enumerate(read(str(shared("data/vectors/apicv.jsonl.xz")))):
-        if number % 23 == 0:
+        if number % 67 == 0:
             record = plain(place)
             found = verdict({**record, "events": Player(record).run(), "xcheck": "agree"})
             assert not found.failed and not found.deviation, f"{record['id']}: {found.expected}\n{found.got}"
             count += 1
-    assert count == 436
+    assert count == 150
 
 
 def plain(place: Place) -> dict[str, object]:
