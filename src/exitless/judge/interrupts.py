@@ -105,7 +105,7 @@ def take(j: Case, v: Vcpu, row: Row, vector: int) -> None:
                 if vector & 7 not in j.level:
                     j.pic.discard(vector & 7)
                 return
-            if v.last == UNTOLD and vector not in j.ever:
+            if v.last == UNTOLD and vector not in j.ever and (j.lines or Kind.PIC_SET in j.seen):
                 return  # an 8259's that was there before all that is known, since KVM takes those first
             if Kind.PIC_SET not in j.seen and vector not in j.ever:
                 if not j.lines:
