@@ -42,6 +42,9 @@ COMPILED = (
 INTERPRETED = {
     "bits/units.py": "reads and prints quantities at the door with regular expressions; no run calls it",
     "vocab/table.py": "a table of named tuples that outputs and documents read; no run calls it",
+    "study/calibration.py": "works on samples of finished stretches, once a calibration",
+    "study/stretch_table.py": "a table: one row a stretch",
+    "study/stretches.py": "works on what a reader gives; its cost is the reader's",
     "study/cites.py": "reads the table of citations once",
     "study/journeys.py": "works on finished records for pictures",
     "study/registers.py": "works on finished records for pictures",
@@ -54,6 +57,7 @@ INTERPRETED = {
     "study/pasted_kvm.py": "reads a table of some hundred lines",
     "study/pasted_text.py": "splits lines of text; its time is the regular expressions'",
     "study/pasted_xen.py": "reads a table of some hundred lines",
+    "study/repeats.py": "a mean of some seeds a cell",
     "study/replayed.py": "works on what a reader gives, and on a finished record once",
     "study/ways.py": "works on finished records for pictures",
     "study/whatif.py": "works on counts by class of exits, once a prediction",
