@@ -15,7 +15,7 @@ from exitless.bits import units
 from exitless.cli.output import console, write_json
 from exitless.mech.catalog import CATALOG
 from exitless.scenario import library_names, load
-from exitless.scenario.build import COST_NAMES, Preset
+from exitless.scenario.costs import COST_NAMES, Preset
 from exitless.scenario.sweeps import read_study, study_names
 from exitless.study.cites import reference
 from exitless.vocab.table import TABLE
