@@ -44,6 +44,7 @@ INTERPRETED = {
     "vocab/table.py": "a table of named tuples that outputs and documents read; no run calls it",
     "study/cites.py": "reads the table of citations once",
     "study/journeys.py": "works on finished records for pictures",
+    "study/lapics.py": "works on finished records for pictures",
     "study/registers.py": "works on finished records for pictures",
     "study/spans.py": "works on finished records for pictures",
     "study/summary.py": "turns counts into what is printed, once a run",
