@@ -8,6 +8,7 @@ from typing import Any
 
 from exitless.record.block import Record
 from exitless.study.journeys import choose, of_source, of_vectors
+from exitless.study.lapics import lapics
 from exitless.study.registers import ALL, Field, registers
 from exitless.study.spans import rows
 from exitless.study.ways import Journey, Step
@@ -127,7 +128,8 @@ def _record(s: Scene, record: Record, ways: "Ways") -> dict[str, Any]:
             for x in (e.time_ps - low, e.a, e.b, e.pcpu, e.vcpu)
         ],
         **ways.said(found), "more": len(ways.found) if len(ways.found) > len(found) else 0,
-        "registers": _registers(record, low, high), "causes": causes(record.header, s.events),
+        "registers": _registers(record, low, high), "lapics": _lapics(record, low, high),
+        "causes": causes(record.header, s.events),
         "chosen": next((n for n, j in enumerate(found) if _same(j, s.journey)), -1),
     }  # fmt: skip
 
@@ -141,15 +143,32 @@ def _registers(record: Record, low: int, high: int) -> dict[int, Any]:
         changes: list[int] = []
         for c in found.changes:
             value = c.value
-            if c.field <= Field.SERVICE:
+            if c.field in Field.SETS:
                 key = (c.value, c.known)
                 if key not in places:
                     places[key] = len(values)
-                    values.append([[n for n in range(256) if c.value >> n & 1], _runs(ALL & ~c.known)])
+                    values.append([_set(c.value), _runs(ALL & ~c.known)])
                 value = places[key]
             changes += [max(c.time, low) - low, c.field, value]
-        out[vcpu] = {"virtual": found.virtual, "posted": found.posted, "values": values, "changes": changes}
+        flags = {"virtual": found.virtual, "posted": found.posted, "apic": found.apic, "events": found.events}
+        out[vcpu] = {**flags, "values": values, "changes": changes}
     return out
+
+
+def _lapics(record: Record, low: int, high: int) -> dict[int, Any]:
+    """Return every pCPU's local APIC: moments, and by number which bits are requested, in service and unknown."""
+    out: dict[int, Any] = {}
+    for pcpu, states in lapics(record, low, high).items():
+        values = _Once()
+        flat = [x for s in states for x in (max(s.time, low) - low, values((s.requested, s.service, s.known)))]
+        told = [[_set(requested), _set(service), _runs(ALL & ~known)] for requested, service, known in values.all]
+        out[pcpu] = {"values": told, "changes": flat}
+    return out
+
+
+def _set(bits: int) -> list[int]:
+    """Return the numbers of the bits that are set."""
+    return [n for n in range(bits.bit_length()) if bits >> n & 1]
 
 
 def _runs(bits: int) -> list[int]:
