@@ -187,6 +187,7 @@ class _Replay:
         if e.kind == Kind.PID_CONTROL:
             self.number(Field.NV, e.a)
             self.number(Field.SN, e.b)
+            self.number(Field.NDST, e.pcpu)
         elif e.kind == Kind.PID_MOVE:
             self.number(Field.NDST, e.b)
         elif e.kind == Kind.EOI_MAP:

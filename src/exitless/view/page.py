@@ -21,9 +21,9 @@ from exitless.vocab.table import BY_KIND
 ROWS = 60_000
 JOURNEYS = 1_500
 SCRIPTS = (
-    "model.js", "draw.js", "axis.js", "pyramid.js", "lanes.js", "marks.js", "over.js", "strip.js", "registers.js",
-    "panel.js", "find.js", "numbers.js", "compare.js", "tour.js", "live.js", "more.js", "keys.js", "input.js",
-    "page.js",
+    "model.js", "draw.js", "axis.js", "pyramid.js", "lanes.js", "marks.js", "over.js", "strip.js", "grids.js",
+    "registers.js", "panel.js", "find.js", "numbers.js", "compare.js", "tour.js", "live.js", "more.js", "keys.js",
+    "input.js", "page.js",
 )  # fmt: skip
 
 

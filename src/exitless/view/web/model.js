@@ -40,7 +40,7 @@ function journeyOf(raw, j, n) {
 function partsOf(before) {
   return {
     lanes: before ? before.lanes.map((l) => [l.group, l.kind, l.label, l.detail, l.number, l.vector, l.members]) : [],
-    vectors: {}, ports: {}, on: {}, processing: [], asserts: [], routes: [], registers: {}, texts: [], shapes: [], stale: true,
+    vectors: {}, ports: {}, on: {}, processing: [], asserts: [], routes: [], registers: {}, lapics: {}, texts: [], shapes: [], stale: true,
   };
 }
 
