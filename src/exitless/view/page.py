@@ -3,6 +3,7 @@
 import json
 import re
 from bisect import bisect_left
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -13,12 +14,13 @@ from exitless.study.registers import ALL, Field, registers
 from exitless.study.spans import rows
 from exitless.study.ways import Journey, Step
 from exitless.view.brief import causes, flat, head
+from exitless.view.packed import packed
 from exitless.view.scene import Scene, part, place_of, scene, sources_of
 from exitless.view.words import CITES, groups, headline, host_name, said
 from exitless.vocab.kinds import Kind
 from exitless.vocab.table import BY_KIND
 
-ROWS = 60_000
+ROWS = 110_000
 JOURNEYS = 1_500
 SCRIPTS = (
     "model.js", "draw.js", "axis.js", "pyramid.js", "lanes.js", "marks.js", "over.js", "strip.js", "grids.js",
@@ -53,10 +55,21 @@ def document(
 
 def page(
     records: list[Record], first_ps: int | None = None, last_ps: int | None = None, source: str | None = None,
-    nth: int | None = None, budget: int = ROWS,
+    nth: int | None = None, budget: int = ROWS, cards: Sequence[dict[str, Any]] = (),
 ) -> str:  # fmt: skip
-    """Return the page as text; see :func:`document` for what it holds."""
-    return written(document(records, first_ps, last_ps, source, nth, budget))
+    """Return the page as text; see :func:`document`. ``cards`` are a tour's, without moments that the page lacks."""
+    data = document(records, first_ps, last_ps, source, nth, budget)
+    if cards:
+        data["tour"] = [_within(card, data["records"]) for card in cards]
+    return written(data)
+
+
+def _within(card: dict[str, Any], held: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a tour's card without its moment where no record of the page has it."""
+    m = card.get("moment")
+    if m is None or any(r["name"] == m["mechanism"] and 0 <= m["time"] - r["low"] <= r["span"] for r in held):
+        return card
+    return {key: value for key, value in card.items() if key != "moment"}
 
 
 def written(data: dict[str, Any]) -> str:
@@ -64,6 +77,7 @@ def written(data: dict[str, Any]) -> str:
     first = data["records"][0]
     names = [r["name"] for r in data["records"] if r["name"] not in ("record", r["title"])]
     title = " · ".join([first["scenario"] or first["title"] or "record", *names[:3], "Exitless"])
+    data = {**data, "records": [packed(record) for record in data["records"]]}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     served = ("ask.js",) if "live" in data or "served" in data else ()
     scripts = "\n".join(asset(name) for name in (*served, *SCRIPTS))
