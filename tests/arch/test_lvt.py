@@ -143,3 +143,16 @@ def test_remote_irr_holds_back_levels_only() -> None:
     assert local_event(apic, Lvt.LINT0) == Arrival.NMI
     write_eoi(apic, access)
     assert deliverable(apic.core) == -1, "the line is active, but it is no level any more"
+
+
+def test_an_active_level_line_asks_as_often_as_it_is_told_to() -> None:
+    """10.5.1: a level is there as long as the line is active: remote IRR holds it back, the mask too, and without
+    them it merges with the request before."""
+    apic = running()
+    write_lvt(apic, Lvt.LINT0, 0x8051)
+    assert [set_pin(apic, Lvt.LINT0, 1) for _ in range(2)] == [Accept.ACCEPTED, Arrival.MASKED]
+    write_lvt(apic, Lvt.LINT0, 0x10051)
+    write_lvt(apic, Lvt.LINT0, 0x18051)
+    assert set_pin(apic, Lvt.LINT0, 1) == Arrival.MASKED
+    write_lvt(apic, Lvt.LINT0, 0x8051)
+    assert (set_pin(apic, Lvt.LINT0, 1), lvt_value(apic, Lvt.LINT0)) == (Arrival.MASKED, 0xC051)

@@ -159,3 +159,47 @@ def test_which_msrs_a_vmx_list_may_hold() -> None:
         refused = {n for n in range(0x2000) if not may_stand_in_msr_list(n, apic.choices)}
         assert refused == set(range(0x800, last + 1))
     assert may_stand_in_msr_list(0xC0000808, apic.choices)
+
+
+def dirty(number: int = 0x123) -> Apic:
+    """Return an APIC in x2APIC mode at another place, no register of which has its value after RESET."""
+    apic = Apic(number, 1)
+    assert write_base(apic, 0x12345C00, 0x21) == 0
+    core, timer = apic.core, apic.timer
+    for words in (core.irr, core.isr, core.tmr):
+        for i in range(8):
+            words[i] = 0x5A5A5A50 + i
+    core.tpr, core.svr, core.esr, core.esr_pending, core.esr_armed, core.lvt_error = 0x33, 0x1F0, 0x20, 0x40, 0, 0x41
+    apic.xapic_id, apic.ldr, apic.dfr, apic.icr_low, apic.icr_high = 0x77, 0x1000000, 0xFFFFFFF, 0x4500, 7
+    for i in range(6):
+        apic.lvt[i] = 0x31 + i
+    timer.initial, timer.divide, timer.count, timer.origin = 9, 11, 7, 1000
+    timer.deadline_low, timer.deadline_high, timer.kept = 5, 6, 1
+    return apic
+
+
+def registers(apic: Apic) -> dict[str, object]:
+    """Return all that RESET and INIT set, but the ID, the mode and the frame."""
+    core, timer = apic.core, apic.timer
+    out: dict[str, object] = {name: list(getattr(core, name)) for name in ("irr", "isr", "tmr")}
+    out |= {name: getattr(core, name) for name in ("tpr", "svr", "esr", "esr_pending", "esr_armed", "lvt_error")}
+    out |= {name: getattr(apic, name) for name in ("ldr", "dfr", "icr_low", "icr_high")} | {"lvt": list(apic.lvt)}
+    names = ("initial", "divide", "count", "origin", "deadline_low", "deadline_high", "kept")
+    return out | {name: getattr(timer, name) for name in names}
+
+
+def test_init_and_reset_set_every_register() -> None:
+    """10.4.7.1 and 10.4.7.3: INIT leaves what power-up leaves, but for the ID and the mode; RESET is xAPIC mode."""
+    wanted = registers(Apic(0x123, 1))
+    assert not [name for name, value in registers(dirty()).items() if value == wanted[name]]
+    apic = dirty()
+    init(apic)
+    assert registers(apic) == wanted
+    assert (mode(apic), base_low(apic), base_high(apic), apic.xapic_id) == (Mode.X2APIC, 0x12345D00, 0x21, 0x77)
+    for globally_enabled in (0, 1):
+        apic = dirty()
+        apic.core.enabled = globally_enabled
+        reset(apic)
+        assert registers(apic) == wanted
+        assert (mode(apic), base_low(apic), base_high(apic)) == (Mode.XAPIC, FRAME | 0x900, 0)
+        assert (apic.core.enabled, apic.xapic_id, apic.core.apic_id) == (1, 0x23, 0x123)

@@ -154,7 +154,7 @@ def test_a_masked_expiry_is_over(kept: int) -> None:
     apic.choices.timer_masked_expiry_is_kept = kept
     write_initial(apic, 5, 0)
     assert expire(apic, 5) == Arrival.MASKED
-    assert next_deadline(apic) == -1
+    assert (next_deadline(apic), apic.timer.kept) == (-1, kept)
     write_timer_lvt(apic, 0x31)
     assert deliverable(apic.core) == (0x31 if kept else -1)
 
@@ -179,3 +179,24 @@ def test_a_new_divider_goes_on_or_starts_again(restarts: int) -> None:
     write_divide(apic, DIVIDE_BY_2, 40)
     assert current_count(apic, 40) == (100 if restarts else 60)
     assert next_deadline(apic) == 40 + 2 * (100 if restarts else 60)
+
+
+def test_what_was_missed_is_counted_in_periods_of_the_divided_clock() -> None:
+    """advance_periodic_target_expiration: whole periods after the first late one, which is due now."""
+    for divide, by in ((DIVIDE_BY_1, 1), (DIVIDE_BY_2, 2), (0b0001, 4)):
+        for bus in range(95 * by):
+            apic = running(TimerMode.PERIODIC)
+            write_divide(apic, divide, 0)
+            write_initial(apic, 10, 0)
+            assert collapse_missed(apic, bus) == max(0, bus // (10 * by) - 1)
+            assert next_deadline(apic) == max(10 * by, bus)
+
+
+def test_only_a_periodic_timer_misses_ticks() -> None:
+    """A one-shot that is late stays due when it was; one that is stopped or in deadline mode has no period."""
+    for mode, due in ((TimerMode.ONE_SHOT, 10), (TimerMode.DEADLINE, 10), (TimerMode.PERIODIC, -1)):
+        apic = running(mode)
+        write_initial(apic, 0 if due < 0 else 10, 0)
+        write_deadline(apic, 10, 0, 0)
+        assert collapse_missed(apic, 75) == 0
+        assert next_deadline(apic) == due
