@@ -1,14 +1,18 @@
-"""The local and the I/O APIC to the bit: what each door leaves in an access, EOIs of several pins, message addresses."""
+"""The local and the I/O APIC to the bit: what a door leaves in an access, EOIs of several pins, messages whole."""
 
 from itertools import product
 
 import pytest
 
+from exitless.arch.choices import Choices
 from exitless.arch.outcome import Access
 from exitless.arch.x86.apic import FRAME, Apic
+from exitless.arch.x86.destination import BusMessage, Shorthand
+from exitless.arch.x86.icr import Sent, self_ipi, write_icr_msr
 from exitless.arch.x86.ioapic import IoApic, Pin, accepted, end_of_interrupt, next_to_send, set_pin, write_entry_low
-from exitless.arch.x86.message import encode_remappable, remappable_address
+from exitless.arch.x86.message import decode_compatible, encode_compatible, encode_remappable, remappable_address
 from exitless.arch.x86.modes import base_low, write_base
+from exitless.arch.x86.msi import to_bus
 from exitless.arch.x86.registers import Register, Touch, page_read, page_write, read_msr, write_msr
 
 LEVEL, MASKED, REMOTE_IRR, STATUS = 1 << 15, 1 << 16, 1 << 14, 1 << 12
@@ -121,3 +125,43 @@ def test_the_address_of_a_remappable_message_to_the_bit() -> None:
         for subhandle in (0, 1, 0xFFFF):
             sent = encode_remappable(index, subhandle)
             assert (sent.address, sent.data) == (address | (8 if subhandle else 0), subhandle)
+
+
+def whole(message: BusMessage) -> list[int]:
+    """Return every field of a message: vector, mode, logical, destination, wide, trigger, level, shorthand."""
+    names = ("vector", "delivery", "logical", "destination", "wide", "trigger", "level", "shorthand")
+    return [getattr(message, name) for name in names]
+
+
+def stale() -> BusMessage:
+    """Return the message that a self IPI in x2APIC mode, at a low level, has left."""
+    out = BusMessage()
+    out.vector, out.delivery, out.logical, out.destination, out.wide, out.trigger = 0x99, 5, 1, 7, 1, 1
+    out.level, out.shorthand = 0, Shorthand.SELF
+    return out
+
+
+def test_every_field_of_a_message_is_that_of_the_write() -> None:
+    """10.11: an MSI asserts, to an 8-bit destination, level only as its trigger says; 10.12.9: 64 bits at once;
+    10.12.11: SELF IPI is fixed, an edge, and for itself."""
+    for delivery, trigger in product((0, 1, 4), (0, 1)):
+        sent, out = encode_compatible(0xA5, 1, 1, 0x41, delivery, trigger), stale()
+        to_bus(decode_compatible(sent.address, sent.data), Choices(), out)
+        assert whole(out) == [0x41, delivery, 1, 0xA5, 0, int(trigger and delivery != 4), 1, Shorthand.NONE]
+    apic, out = fresh(x2apic=True)[0], stale()
+    assert write_icr_msr(apic, 0x841, 0x10002, out) == Sent.MESSAGE
+    assert whole(out) == [0x41, 0, 1, 0x10002, 1, 0, 1, Shorthand.NONE]
+    assert (apic.icr_low, apic.icr_high) == (0x841, 0x10002)
+    assert self_ipi(apic, 0x61, out) == Sent.SELF
+    assert whole(out) == [0x61, 0, 0, 0, 1, 0, 1, Shorthand.SELF]
+    assert (apic.icr_low, apic.icr_high) == (0x841, 0x10002)
+
+
+def test_status_in_the_icr_faults_by_choice_and_nothing_else_does() -> None:
+    """10.12.9: bit 12 is the one that apic_icr_status_faults is about."""
+    for status in (0, 0x1000):
+        apic = fresh(x2apic=True)[0]
+        apic.choices.apic_icr_status_faults = 1
+        answer = write_icr_msr(apic, 0x841 | status, 3, BusMessage())
+        assert answer == (Access.GENERAL_PROTECTION if status else Sent.MESSAGE)
+        assert (apic.icr_low, apic.icr_high) == ((0, 0) if status else (0x841, 3))
