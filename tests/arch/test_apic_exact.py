@@ -10,6 +10,7 @@ from exitless.arch.x86.apic import FRAME, Apic
 from exitless.arch.x86.destination import BusMessage, Shorthand
 from exitless.arch.x86.icr import Sent, self_ipi, write_icr_msr
 from exitless.arch.x86.ioapic import IoApic, Pin, accepted, end_of_interrupt, next_to_send, set_pin, write_entry_low
+from exitless.arch.x86.lvt import Lvt, lvt_value, write_lvt
 from exitless.arch.x86.message import decode_compatible, encode_compatible, encode_remappable, remappable_address
 from exitless.arch.x86.modes import base_low, write_base
 from exitless.arch.x86.msi import to_bus
@@ -165,3 +166,30 @@ def test_status_in_the_icr_faults_by_choice_and_nothing_else_does() -> None:
         answer = write_icr_msr(apic, 0x841 | status, 3, BusMessage())
         assert answer == (Access.GENERAL_PROTECTION if status else Sent.MESSAGE)
         assert (apic.icr_low, apic.icr_high) == ((0, 0) if status else (0x841, 3))
+
+
+def test_software_disable_sets_every_mask_and_nothing_else() -> None:
+    """10.4.7.2: clearing SVR[8] masks all seven entries, whose other bits stay; setting it unmasks none and masks
+    none."""
+    for entry in range(Lvt.COUNT):
+        apic, access = fresh()
+        value = 0xA051 if entry == Lvt.LINT0 else 0x51
+        assert write_lvt(apic, entry, value) == 0
+        for svr, masked in ((0x1FF, 0), (0x1F0, 0), (0xFF, 1), (0xF0, 1), (0x1FF, 1)):
+            access.low = svr
+            assert page_write(apic, 0xF0, 4, access) == Touch.DONE
+            assert lvt_value(apic, entry) == value | masked << 16, (entry, hex(svr))
+            assert apic.core.svr == svr
+
+
+def test_writing_esr_arms_the_error_interrupt() -> None:
+    """10.5.3: it latches and clears what has accumulated, and the next error may be told again."""
+    apic, access = fresh()
+    write_lvt(apic, Lvt.ERROR, 0x41)
+    for _ in range(2):
+        page_read(apic, 0x40, 4, access)
+        assert (apic.core.esr_armed, apic.core.esr_pending) == (0, 0x80)
+        page_write(apic, 0x280, 4, access)
+        assert (apic.core.esr_armed, apic.core.esr_pending, apic.core.esr) == (1, 0, 0x80)
+    page_write(apic, 0x280, 4, access)
+    assert (apic.core.esr_armed, apic.core.esr) == (1, 0)

@@ -200,3 +200,47 @@ def test_only_a_periodic_timer_misses_ticks() -> None:
         write_deadline(apic, 10, 0, 0)
         assert collapse_missed(apic, 75) == 0
         assert next_deadline(apic) == due
+
+
+def test_a_late_look_at_the_current_count() -> None:
+    """10.5.4: a one-shot that has reached 0 reads 0 for ever, expired or not; a periodic one starts over."""
+    for initial in (1, 2, 10):
+        for mode in (TimerMode.ONE_SHOT, TimerMode.PERIODIC):
+            apic = running(mode)
+            write_initial(apic, initial, 100)
+            for passed in range(35):
+                once = max(0, initial - passed)
+                again = initial - passed % initial
+                assert current_count(apic, 100 + passed) == (again if mode == TimerMode.PERIODIC else once)
+
+
+def test_a_period_after_a_new_divider_begins_at_the_initial_count() -> None:
+    """10.5.4: what is left of this period goes on at the new rate; the next one has all of it."""
+    apic = running(TimerMode.PERIODIC)
+    write_initial(apic, 10, 0)
+    write_divide(apic, DIVIDE_BY_2, 4)
+    wanted = [6, 5, 4, 3, 2, 1, *range(10, 0, -1), 10]
+    assert [current_count(apic, 4 + 2 * passed) for passed in range(17)] == wanted
+
+
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_a_new_divider_starts_no_timer_that_has_stopped(restarts: int) -> None:
+    """10.5.4: only writing the initial count starts; 1 is left just before the end, 0 after it."""
+    for mode in (TimerMode.ONE_SHOT, TimerMode.PERIODIC):
+        apic = running(mode)
+        apic.choices.timer_divide_change_restarts = restarts
+        write_initial(apic, 10, 0)
+        write_divide(apic, DIVIDE_BY_1, 9)
+        assert next_deadline(apic) == 9 + (10 if restarts else 1)
+        write_timer_lvt(apic, (TimerMode.PERIODIC - mode) << 17 | 0x31)
+        for bus in (20, 21, 35):
+            assert (current_count(apic, bus), next_deadline(apic), apic.timer.initial) == (0, -1, 10)
+            write_divide(apic, DIVIDE_BY_2, bus)
+
+
+def test_the_reserved_mode_keeps_a_count_and_does_not_run() -> None:
+    """10.5.4: 11B is reserved; the initial count is stored, and nothing counts."""
+    apic = running(TimerMode.RESERVED)
+    write_initial(apic, 10, 5)
+    timer = apic.timer
+    assert (timer.initial, timer.count, timer.origin, current_count(apic, 7), next_deadline(apic)) == (10, 0, 5, 0, -1)
