@@ -173,7 +173,7 @@ def test_software_disable_sets_every_mask_and_nothing_else() -> None:
     none."""
     for entry in range(Lvt.COUNT):
         apic, access = fresh()
-        value = 0xA051 if entry == Lvt.LINT0 else 0x51
+        value = 0x8051 if entry == Lvt.LINT0 else 0x51
         assert write_lvt(apic, entry, value) == 0
         for svr, masked in ((0x1FF, 0), (0x1F0, 0), (0xFF, 1), (0xF0, 1), (0x1FF, 1)):
             access.low = svr

@@ -147,6 +147,22 @@ def test_a_change_of_mode_disarms(old: int, new: int, any_change: int) -> None:
     assert (next_deadline(apic) >= 0) == stays
 
 
+@pytest.mark.parametrize("any_change", [0, 1])
+@pytest.mark.parametrize("counting", [TimerMode.ONE_SHOT, TimerMode.PERIODIC])
+def test_what_deadline_mode_disarmed_does_not_come_back(counting: int, any_change: int) -> None:
+    """10.5.4.1: a change into or out of deadline mode disarms, so that the way back finds the timer stopped."""
+    for there, back in ((counting, TimerMode.DEADLINE), (TimerMode.DEADLINE, counting)):
+        apic = running(there)
+        apic.choices.timer_any_mode_change_disarms = any_change
+        write_initial(apic, 50, 0)
+        write_deadline(apic, 50, 3, 0)
+        assert next_deadline(apic) > 0
+        write_timer_lvt(apic, back << 17 | 0x31)
+        assert (apic.timer.count, apic.timer.deadline_low, apic.timer.deadline_high) == (0, 0, 0)
+        write_timer_lvt(apic, there << 17 | 0x31)
+        assert next_deadline(apic) == -1
+
+
 @pytest.mark.parametrize("kept", [0, 1])
 def test_a_masked_expiry_is_over(kept: int) -> None:
     """Unmasking delivers nothing later; timer_masked_expiry_is_kept decides, from memory."""
@@ -155,8 +171,13 @@ def test_a_masked_expiry_is_over(kept: int) -> None:
     write_initial(apic, 5, 0)
     assert expire(apic, 5) == Arrival.MASKED
     assert (next_deadline(apic), apic.timer.kept) == (-1, kept)
+    for unmasked in (0x31, 0x31):
+        write_timer_lvt(apic, unmasked)
+        assert deliverable(apic.core) == (0x31 if kept else -1)
+    assert apic.timer.kept == 0
+    apic.core.irr[1] = 0
     write_timer_lvt(apic, 0x31)
-    assert deliverable(apic.core) == (0x31 if kept else -1)
+    assert deliverable(apic.core) == -1, "it is delivered once"
 
 
 def test_without_deadline_mode_bit_17_alone_decides() -> None:
