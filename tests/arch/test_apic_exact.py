@@ -8,7 +8,7 @@ from exitless.arch.choices import Choices
 from exitless.arch.outcome import Access
 from exitless.arch.x86.apic import FRAME, Apic
 from exitless.arch.x86.destination import BusMessage, Shorthand
-from exitless.arch.x86.icr import Sent, self_ipi, write_icr_msr
+from exitless.arch.x86.icr import Sent, self_ipi, write_icr_low, write_icr_msr
 from exitless.arch.x86.ioapic import IoApic, Pin, accepted, end_of_interrupt, next_to_send, set_pin, write_entry_low
 from exitless.arch.x86.lvt import Lvt, lvt_value, write_lvt
 from exitless.arch.x86.message import decode_compatible, encode_compatible, encode_remappable, remappable_address
@@ -85,12 +85,15 @@ def test_both_halves_of_the_icr_are_read_by_one_rdmsr() -> None:
     """10.12.9: in x2APIC mode 830H holds all 64 bits; every other register has 32."""
     apic, access = fresh(x2apic=True)
     access.low, access.high = 0x41, 0x12345
-    assert write_msr(apic, 0x830, access) == 0
+    assert (write_msr(apic, 0x830, access), access.sent) == (0, Sent.MESSAGE)
     assert (access.message.destination, access.message.wide, access.message.vector) == (0x12345, 1, 0x41)
     for number, halves in ((0x830, (0x41, 0x12345)), (0x802, (5, 0)), (0x80F, (0x1FF, 0)), (0x830, (0x41, 0x12345))):
         access.low = access.high = 0x77
         assert read_msr(apic, number, access) == 0
         assert (access.low, access.high) == halves
+    for vector, sent in ((0x61, Sent.SELF), (0x0F, Sent.ILLEGAL)):
+        access.low, access.high = vector, 0
+        assert (write_msr(apic, 0x83F, access), access.sent) == (0, sent)
 
 
 def test_each_pin_of_a_vector_is_ended_once_and_only_when_it_waits() -> None:
@@ -193,3 +196,12 @@ def test_writing_esr_arms_the_error_interrupt() -> None:
         assert (apic.core.esr_armed, apic.core.esr_pending, apic.core.esr) == (1, 0, 0x80)
     page_write(apic, 0x280, 4, access)
     assert (apic.core.esr_armed, apic.core.esr) == (1, 0)
+
+
+def test_trigger_and_level_of_an_ipi_count_for_init_alone() -> None:
+    """10.6.1: bits 15 and 14 tell INIT from its de-assert; everything else is an edge that asserts."""
+    for mode, level, trigger in product((0, 1, 2, 4, 5, 6), (0, 1), (0, 1)):
+        apic, out = fresh()[0], stale()
+        assert write_icr_low(apic, trigger << 15 | level << 14 | mode << 8 | 0x41, out) == Sent.MESSAGE
+        assert (out.level, out.trigger) == ((level, trigger) if mode == 5 else (1, 0))
+        assert (out.vector, out.delivery, out.logical, out.destination, out.wide) == (0x41, mode, 0, 0, 0)
