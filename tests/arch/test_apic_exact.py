@@ -205,3 +205,16 @@ def test_trigger_and_level_of_an_ipi_count_for_init_alone() -> None:
         assert write_icr_low(apic, trigger << 15 | level << 14 | mode << 8 | 0x41, out) == Sent.MESSAGE
         assert (out.level, out.trigger) == ((level, trigger) if mode == 5 else (1, 0))
         assert (out.vector, out.delivery, out.logical, out.destination, out.wide) == (0x41, mode, 0, 0, 0)
+
+
+@pytest.mark.parametrize("x2apic", [False, True])
+def test_all_24_words_of_isr_tmr_and_irr_are_read(x2apic: bool) -> None:
+    """Table 10-1, 10-6: 100H, 180H and 200H begin the three, vector v is bit v mod 32 of word v / 32."""
+    apic, access = fresh(x2apic)
+    for first, words in ((0x10, apic.core.isr), (0x18, apic.core.tmr), (0x20, apic.core.irr)):
+        for i in range(8):
+            words[i] = first << 16 | 0x100 + i
+    for row in range(0x10, 0x28):
+        access.low = 0
+        done = read_msr(apic, 0x800 + row, access) if x2apic else page_read(apic, row * 16, 4, access)
+        assert (done, access.low) == (0, row // 8 * 8 << 16 | 0x100 + row % 8)

@@ -203,3 +203,24 @@ def test_init_and_reset_set_every_register() -> None:
         assert registers(apic) == wanted
         assert (mode(apic), base_low(apic), base_high(apic)) == (Mode.XAPIC, FRAME | 0x900, 0)
         assert (apic.core.enabled, apic.xapic_id, apic.core.apic_id) == (1, 0x23, 0x123)
+
+
+def test_only_entering_x2apic_mode_loses_ldr_icr_high_and_the_written_id() -> None:
+    """10.12.5.1: a write that keeps the mode keeps them; the move into x2APIC mode clears them."""
+    for old, new in ((Mode.XAPIC, Mode.XAPIC), (Mode.XAPIC, Mode.X2APIC), (Mode.X2APIC, Mode.X2APIC)):
+        apic = in_mode(old, 0x123)
+        apic.xapic_id, apic.ldr, apic.icr_high = 0x77, 0x1000000, 0x5000000
+        assert write_base(apic, 0x12345000 | BITS[new], 0) == 0
+        kept = (0x77, 0x1000000, 0x5000000) if old == new else (0x23, 0, 0)
+        assert (apic.xapic_id, apic.ldr, apic.icr_high) == kept
+        assert (apic.base, apic.core.enabled, apic.x2apic) == (0x12345000, 1, int(new == Mode.X2APIC))
+
+
+def test_the_bootstrap_bit_may_be_written_as_it_is() -> None:
+    """10.4.4: the bit is read-only; with apic_bsp_write_faults a write of its own value is still no fault."""
+    for bootstrap, written, faults in ((0, 0, 1), (0, 1, 1), (1, 0, 1), (1, 1, 1), (1, 0, 0), (0, 1, 0)):
+        apic = Apic(3, bootstrap)
+        apic.choices.apic_bsp_write_faults = faults
+        answer = write_base(apic, 0x12345800 | written << 8, 0)
+        assert answer == (Access.GENERAL_PROTECTION if faults and written != bootstrap else 0)
+        assert base_low(apic) == (FRAME if answer else 0x12345000) | 0x800 | bootstrap << 8
