@@ -12,9 +12,10 @@ from typing import Final
 
 from exitless.errors import TraceError
 from exitless.record.block import Record
+from exitless.record.columns import BLOCK_ROWS, Columns
 from exitless.traces.merge import merged
 from exitless.traces.opening import Source
-from exitless.traces.reader import Reader, Row, Vcpu, open_reader
+from exitless.traces.reader import Reader, Vcpu, open_reader
 from exitless.traces.recording import record_of
 from exitless.traces.xen import CPU_CHANGE, event_name
 from exitless.traces.xen_records import Shared, Window
@@ -110,13 +111,20 @@ class Xentrace(Reader):
             at += 12 + have
         self.shared.count(CPU_CHANGE, sum(len(starts) for starts, _ in self.windows.values()))
 
-    def rows(self) -> Iterator[list[Row]]:
+    def blocks(self) -> Iterator[Columns]:
         """Hand out rows merged by time stamp; at equal stamps the lower pCPU comes first."""
         pcpus = [Window(self.shared, cpu, *self.windows[cpu]) for cpu in sorted(self.windows)]
         self.of_pcpu = {p.cpu: p for p in pcpus}
         firsts = [p.first_tsc for p in pcpus if p.first_tsc >= 0]
         self.shared.start(min(firsts, default=0))
-        yield from merged(pcpus)
+        columns = Columns([])
+        for rows in merged(pcpus):
+            for row in rows:
+                columns.row(*row)
+                if columns.fill == BLOCK_ROWS - 1:
+                    yield columns
+                    columns.fill = 0
+        yield columns
         self._finish([p.last_ps for p in pcpus])
 
     def _finish(self, last_ps: list[int]) -> None:
