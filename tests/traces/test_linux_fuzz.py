@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from exitless.cli.read import facts_of
 from exitless.errors import TraceError
+from exitless.record.columns import unpacked as tuples
 from exitless.study.trace_report import TraceReport
 from exitless.traces.reader import open_reader
 from exitless.traces.recording import record_of
@@ -56,7 +57,7 @@ def try_to_read(data: bytes) -> int:
                 rows = []
                 for columns in reader.blocks():
                     report.block(columns)
-                    rows += unpacked(columns)
+                    rows += tuples(columns)
                 document = report.as_json(facts_of(reader))
             with open_reader(str(path)) as again:
                 record_of(again)
