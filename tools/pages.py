@@ -1,4 +1,4 @@
-"""Writes docs/vocabulary.md, docs/coverage.md and docs/properties.md from the source: ``make pages``.
+"""Writes docs/vocabulary.md, docs/coverage.md, docs/properties.md and docs/laws.md from the source: ``make pages``.
 
 A house test holds them current.
 """
@@ -7,13 +7,15 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+from exitless.arch.laws import INVARIANTS, LAW_NAMES, PREDICATES
 from exitless.check.catalog import make
 from exitless.check.explore import STATES_AT_MOST, explore
 from exitless.check.path import counterexample
 from exitless.check.properties import properties
 from exitless.check.property import law_name
+from exitless.scenario import library_names, load
 from exitless.vocab.table import TABLE
-from tests.house.tree import ROOT
+from tests.house.tree import ROOT, SRC
 from tools.coverage import coverage_page
 
 GENERATED = "<!-- written by `make pages`; edit the source, not this page -->"
@@ -66,7 +68,54 @@ def properties_page() -> str:
     return "\n\n".join([GENERATED, start, head + "\n".join(rows)]) + "\n"
 
 
-PAGES = {"vocabulary.md": vocabulary_page, "coverage.md": sources_page, "properties.md": properties_page}
+# The ten sentences, in the words of the source that they were read from.
+SENTENCES = {
+    "I1": "At VM entry with virtual-interrupt delivery the window is armed, or RVI covers VIRR.",
+    "I2": "SN = 0 and PIR not empty: ON = 1.",
+    "I3": "Running: NV = notification, NDST = this pCPU, SN = 0.",
+    "I4": "Blocked with posting: NV = wake-up, and on the list of the pCPU in NDST.",
+    "I5": "Unmasked and pending: selector bit (FIFO: LINKED), or the guest is in its loop, or an unmask is under way.",
+    "I6": "Selector bit or READY: upcall_pending, or the guest is in its loop.",
+    "I7": "upcall_pending and deliverable: not blocked.",
+    "I8": "The pending-EOI stack increases strictly and is the set of ISR bits of interrupts of type EOI.",
+    "I9": "Every physical interrupt of a bound, unmasked source is followed by a raise, or merged into one.",
+    "I10": "SVI = highest vector in VISR.",
+}
+
+
+def worlds_with(predicate: str) -> list[str]:
+    """Return the files of worlds that ask a predicate of arch.laws."""
+    folder = SRC / "check" / "worlds"
+    return sorted(f.stem.replace("_", "-") for f in folder.glob("*.py") if predicate and predicate in f.read_text())
+
+
+def laws_page() -> str:
+    """Return the page of laws: which asks which invariant, and where."""
+    head = "| invariant | sentence | law | what it asks | predicate of `arch/laws.py` | also asked in worlds |\n"
+    head += "| --- | --- | ---: | --- | --- | --- |\n"
+    rows = []
+    for invariant, laws in INVARIANTS.items():
+        for n, law in enumerate(laws):
+            said = f"{invariant} | {SENTENCES[invariant]}" if n == 0 else " | "
+            predicate = f"`{PREDICATES[law]}`" if PREDICATES[law] else "a count"
+            worlds = ", ".join(f"`{world}`" for world in worlds_with(PREDICATES[law])) or "-"
+            rows.append(f"| {said} | {law} | {LAW_NAMES[law]} | {predicate} | {worlds} |")
+    ways = sum(len(load(name)[0].run.mechanisms) for name in library_names())
+    start = (
+        "# Laws\n\n`exitless run SCENARIO --laws` asks every law below of every vCPU, pCPU, source and interrupt after "
+        f"every event.\nA test runs each of the {len(library_names())} scenarios of the library so, under each of its "
+        f"mechanisms: {ways} runs. Another sets one word\nof state wrong for each law and sees that the law is named. "
+        "What is on its way (a guest in its loop, do_IRQ before its\nfan-out, a tasklet) is read from the machine, not "
+        "assumed.\nI2 is not asked where a scenario sets `switches.rescan_pir = false`: that is candidate C1, which "
+        "breaks it."
+    )
+    return "\n\n".join([GENERATED, start, head + "\n".join(rows)]) + "\n"
+
+
+PAGES = {
+    "vocabulary.md": vocabulary_page, "coverage.md": sources_page, "properties.md": properties_page,
+    "laws.md": laws_page,
+}  # fmt: skip
 
 
 def main(folder: Path = ROOT / "docs") -> int:

@@ -6,7 +6,9 @@ from exitless.arch.laws import (
     LAW_NAMES,
     Law,
     blocked_is_woken,
+    interrupt_is_raised,
     pending_is_linked,
+    pending_is_not_blocked,
     pending_is_selected,
     posted_is_outstanding,
     ready_is_marked,
@@ -15,6 +17,7 @@ from exitless.arch.laws import (
     selected_is_marked,
     sleeper_has_no_request,
     stack_is_in_service,
+    stack_is_whole,
     svi_is_highest,
 )
 from exitless.arch.vmx.evaluate import deliver_virtual_interrupt
@@ -144,3 +147,36 @@ def test_the_pending_eoi_stack_increases_and_is_in_service() -> None:
         assert stack_is_in_service(stack, isr)
     stack.vector[0] = 0x58
     assert not stack_is_in_service(stack, isr)
+
+
+def test_what_is_in_service_for_a_guest_is_on_the_stack() -> None:
+    """The other half of I8: over all pairs of vectors, each in service or not, held for a guest or not."""
+    for low, high in ((0x31, 0x58), (0x20, 0xEF), (0x5F, 0x60)):
+        for serves, holds, pushes in product(range(4), range(4), range(4)):
+            stack, isr, held = EoiStack(), zeros(8), zeros(8)
+            for n, vector in enumerate((low, high)):
+                if serves >> n & 1:
+                    set_bit(isr, 0, PACKED, vector)
+                if holds >> n & 1:
+                    set_bit(held, 0, PACKED, vector)
+                if pushes >> n & 1:
+                    push(stack, vector, vector)
+            waiting = serves & holds
+            assert stack_is_whole(stack, isr, held) == (waiting.bit_count() == pushes.bit_count())
+            if pushes & ~waiting == 0 and pushes & ~serves == 0:
+                assert (stack_is_whole(stack, isr, held) and stack_is_in_service(stack, isr)) == (pushes == waiting)
+
+
+def test_a_pending_upcall_keeps_from_sleeping() -> None:
+    """I7: only a mask, or somebody under way, lets a vCPU be blocked over it."""
+    for pending, mask, blocked, seen_to in product((0, 1), (0, 1), (0, 1), (False, True)):
+        info = VcpuInfo()
+        info.upcall_pending, info.upcall_mask = pending, mask
+        lost = bool(pending and not mask and blocked and not seen_to)
+        assert pending_is_not_blocked(info, blocked, seen_to) != lost
+
+
+def test_every_interrupt_taken_is_raised_merged_or_on_its_way() -> None:
+    """I9, as a count: one too few or too many is told, whichever it is."""
+    for taken, raised, merged, waiting in product(range(5), repeat=4):
+        assert interrupt_is_raised(taken, raised, merged, waiting) == (taken - raised - merged - waiting == 0)

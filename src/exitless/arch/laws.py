@@ -30,6 +30,7 @@ class Law:
     PENDING_IS_LINKED: Final = 11
     READY_IS_MARKED: Final = 12
     STACK_IS_IN_SERVICE: Final = 13
+    INTERRUPT_IS_RAISED: Final = 14
 
 
 LAW_NAMES: Final = {
@@ -37,8 +38,8 @@ LAW_NAMES: Final = {
     2: "at VM entry RVI is of the class of the highest vector in VIRR or above, or the window is armed, or a kick that "
     "came after the last look is on its way",
     3: "with SN clear, a descriptor that holds a vector has ON set",
-    4: "a running vCPU has SN clear and NDST naming its pCPU",
-    5: "a blocked vCPU with VT-d posting has NV = wakeup vector and is on a pCPU's list",
+    4: "a vCPU in its guest has SN clear, NDST naming its pCPU, and NV = notification vector",
+    5: "a blocked vCPU with VT-d posting has NV = wakeup vector and is on the list of the pCPU in NDST",
     6: "a vCPU whose upcall is pending and deliverable is not blocked",
     8: "a vCPU that sleeps with IF=1 has no deliverable request in VIRR",
     7: "asserted = delivered + coalesced + pending for every source",
@@ -46,8 +47,20 @@ LAW_NAMES: Final = {
     10: "with a selector bit upcall_pending is set, or somebody under way sets or reads it",
     11: "an unmasked pending port is linked, or somebody under way will see to it",
     12: "with a ready queue upcall_pending is set, or somebody under way sets or reads it",
-    13: "the pending-EOI stack increases, and its vectors are in service",
+    13: "the pending-EOI stack increases, and its vectors are those in service that wait for a guest",
+    14: "every interrupt that do_IRQ took for a guest was raised, merged into one that will be, or is on its way",
 }
+# The invariants of docs/laws.md, and the predicate of this file behind each law (none: a count of the simulator's).
+INVARIANTS: Final = {
+    "I1": [2], "I2": [3], "I3": [4], "I4": [5], "I5": [9, 11], "I6": [10, 12], "I7": [6, 8], "I8": [13],
+    "I9": [14, 7], "I10": [1],
+}  # fmt: skip
+PREDICATES: Final = {
+    1: "svi_is_highest", 2: "rvi_covers", 3: "posted_is_outstanding", 4: "running_is_notified", 5: "blocked_is_woken",
+    6: "pending_is_not_blocked", 7: "", 8: "sleeper_has_no_request", 9: "pending_is_selected",
+    10: "selected_is_marked", 11: "pending_is_linked", 12: "ready_is_marked", 13: "stack_is_in_service",
+    14: "interrupt_is_raised",
+}  # fmt: skip
 
 
 def svi_is_highest(vapic: VirtualApic) -> bool:
@@ -124,3 +137,35 @@ def ready_is_marked(block: ControlBlock, info: VcpuInfo, seen_to: bool) -> bool:
 def stack_is_in_service(stack: EoiStack, isr: vec[i64]) -> bool:
     """The pending-EOI stack increases strictly, and each of its vectors is in service. Cites: Xen irq.c pending_eoi"""
     return is_increasing(stack) and is_in_service(stack, isr)
+
+
+def stack_is_whole(stack: EoiStack, isr: vec[i64], held: vec[i64]) -> bool:
+    """Nothing in service waits for a guest without an entry; ``held`` has a bit for each vector of type EOI here.
+
+    Cites: Xen irq.c pending_eoi
+    """
+    count: i64 = 0
+    i: i64 = 0
+    while i < 8:
+        word: i64 = isr[i] & held[i]
+        while word != 0:
+            word = word & (word - 1)
+            count += 1
+        i += 1
+    return count == stack.depth
+
+
+def pending_is_not_blocked(info: VcpuInfo, blocked: i64, seen_to: bool) -> bool:
+    """An upcall that is pending and not masked keeps its vCPU from sleeping, unless somebody is under way to wake it.
+
+    Cites: Xen core.c vcpu_block
+    """
+    return seen_to or blocked == 0 or info.upcall_pending == 0 or info.upcall_mask != 0
+
+
+def interrupt_is_raised(taken: i64, raised: i64, merged: i64, waiting: i64) -> bool:
+    """None of the interrupts that do_IRQ took for a guest is forgotten: raised, merged, or one of those that wait.
+
+    Cites: Xen dpci.c raise_softirq_for
+    """
+    return taken == raised + merged + waiting

@@ -15,15 +15,16 @@ from exitless.cli.output import console, write_json
 from exitless.mech.catalog import CATALOG
 from exitless.scenario import library_names, load
 from exitless.scenario.build import COST_NAMES, Preset
+from exitless.scenario.sweeps import read_study, study_names
 from exitless.study.cites import reference
 from exitless.vocab.table import TABLE
 
-TOPICS = ("mechanisms", "scenarios", "costs", "worlds", "kinds", "rules")
+TOPICS = ("mechanisms", "scenarios", "studies", "costs", "worlds", "kinds", "rules")
 
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
-    p = subparsers.add_parser("list", help="what there is: mechanisms, scenarios, costs, worlds, kinds, rules")
+    p = subparsers.add_parser("list", help="what there is: mechanisms, scenarios, studies, costs, worlds, kinds, rules")
     p.add_argument("topic", nargs="?", choices=TOPICS, help="one of them (default: the number of each)")
     p.add_argument("--unverified", action="store_true", help="only rules and switches that no source settles")
     p.add_argument("--json", metavar="FILE", help="write it as JSON (- for standard output)")
@@ -38,6 +39,11 @@ def mechanisms() -> list[tuple[str, str, str]]:
 def scenarios() -> list[tuple[str, str, str]]:
     """Every scenario of the library."""
     return [(n, load(n)[0].title, "") for n in library_names()]
+
+
+def studies() -> list[tuple[str, str, str]]:
+    """Every study of the library."""
+    return [(n, (found := read_study(n)).file.title, f"scenario: {found.file.scenario}") for n in study_names()]
 
 
 def costs() -> list[tuple[str, str, str]]:
@@ -150,6 +156,7 @@ def run(args: argparse.Namespace) -> int:
     makers = {
         "mechanisms": mechanisms,
         "scenarios": scenarios,
+        "studies": studies,
         "costs": costs,
         "worlds": worlds,
         "kinds": kinds,
@@ -167,7 +174,12 @@ def run(args: argparse.Namespace) -> int:
             return 0
     widest = max(len(name) for name, _, _ in rows)
     t = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, width=min(out.width, 120))
-    t.add_column(args.topic[:-1], overflow="fold", min_width=min(widest, out.width // 3), max_width=out.width // 3)
+    t.add_column(
+        "study" if args.topic == "studies" else args.topic[:-1],
+        overflow="fold",
+        min_width=min(widest, out.width // 3),
+        max_width=out.width // 3,
+    )
     t.add_column("what it is, and its source", overflow="fold")
     for name, says, cites in rows:
         source = reference(cites) if args.topic == "mechanisms" else cites

@@ -24,6 +24,7 @@ from exitless.scenario import (
     set_path,
 )  # fmt: skip
 from exitless.study.summary import summarize
+from exitless.view.brief import brief
 from exitless.view.page import document
 
 WINDOW_PS: Final = 10 * units.PS_PER_MS
@@ -126,10 +127,19 @@ class Bench:
         return self.ran[key]
 
     def simulate(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Answer a change: the page's document of the mechanisms asked for. Errors: ScenarioError."""
+        """Answer a change: the page's document of the mechanisms asked for. Errors: ScenarioError.
+
+        With ``brief``, a source's name, it is no more than a comparison shows of that source; it is drawn first.
+        """
         asked = self.asked(request)
         records = [self.run(asked, m).record for m in asked.mechanisms]
-        out = document(records, 0, self.length_ps, budget=ROWS * len(records))
+        source = request.get("brief")
+        if isinstance(source, str) and all(source in r.header.sources for r in records):
+            out: dict[str, Any] = {
+                "records": [brief(r, 0, self.length_ps, r.header.sources.index(source)) for r in records]
+            }
+        else:
+            out = document(records, 0, self.length_ps, budget=ROWS * len(records))
         return {**out, "live": self.facts(asked, request.get("scenario", self.what))}
 
     def facts(self, asked: Asked, what: str) -> dict[str, Any]:

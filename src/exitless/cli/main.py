@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "replay": "simulate the host below a recording, and compare",
     "check": "explore a delivery protocol in every order",
     "vectors": "replay conformance vectors against the rules",
+    "sweep": "simulate the many scenarios of a study, in parallel, and go on where it stopped",
     "bench": "measure the engine against C and SimPy",
 }
 

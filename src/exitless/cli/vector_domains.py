@@ -254,7 +254,7 @@ TWO_LEVEL: Final = (
 )  # fmt: skip
 
 # Words that are a 256-bit register, packed.
-REGISTERS: Final = ("pir", "irr", "isr", "tmr", "eoi_exit", "msr_read_exit", "msr_write_exit")
+REGISTERS: Final = ("pir", "irr", "isr", "held", "tmr", "eoi_exit", "msr_read_exit", "msr_write_exit")
 PAGES: Final = ("VirtualApic.page", "Backing.words")
 # Attributes that a rule follows without looking whether they lead anywhere, so that every object has them.
 ALWAYS: Final = ("Tables.pages", "EventChannels.remote", "Ipi.targets", "HostIrq.pcpu", "HostIrq.old_pcpu")

@@ -84,13 +84,14 @@ class Record(Sink):
     def __iter__(self) -> Iterator[Event]:
         return (self[n] for n in range(len(self.time)))
 
-    def rows(self, lo: int, hi: int) -> list[Event]:
-        """Return the rows from the place ``lo`` up to ``hi``, unpacked."""
+    def rows(self, lo: int, hi: int, kinds: frozenset[int] | None = None) -> list[Event]:
+        """Return the rows from the place ``lo`` up to ``hi``, unpacked; of some kinds only, if they are given."""
         where = self.where[lo:hi]
-        unpacked = {w: (w & 65535, ((w >> 16) & 65535) - 1, (w >> 32) - 1) for w in set(where)}
+        wanted = set(where) if kinds is None else {w for w in set(where) if w & 65535 in kinds}
+        unpacked = {w: (w & 65535, ((w >> 16) & 65535) - 1, (w >> 32) - 1) for w in wanted}
         cells = zip(self.time[lo:hi], where, self.a[lo:hi], self.b[lo:hi], strict=True)
         new = tuple.__new__
-        return [new(Event, (time, *unpacked[w], a, b)) for time, w, a, b in cells]
+        return [new(Event, (time, *unpacked[w], a, b)) for time, w, a, b in cells if w in unpacked]
 
     def between(self, first_ps: int, last_ps: int) -> "Record":
         """Return the rows with ``first_ps <= time <= last_ps``."""

@@ -53,6 +53,7 @@ class Hypervisor(PendingEoi):
         self.row(Kind.HOST_IRQ, pcpu.number, pcpu.current, vector, number)
         pcpu.resume = resume
         if number >= 0:
+            self.irqs[number].taken += 1
             self.charge(pcpu, Cost.DOIRQ)
         elif vector == HostVector.TIMER:
             self.charge(pcpu, Cost.TIMERIRQ)
@@ -89,10 +90,13 @@ class Hypervisor(PendingEoi):
         if irq.ack != AckType.NONE:
             self.mark(pcpu, irq)
         if vcpu.domain.is_pv != 0:
+            irq.raised += 1
             self.raise_event(pcpu, vcpu.domain, source.port, vcpu)
         elif raise_for(irq.dpci):
             pcpu.dpci.append(irq.number)
             self.raise_softirq(pcpu, Softirq.HVM_DPCI)
+        else:
+            irq.merged += 1
 
     def move_irq(self, irq: Irq) -> None:
         """Reprogram an interrupt for the pCPU it was wanted on; the remapping entry is rewritten.
@@ -174,6 +178,7 @@ class Hypervisor(PendingEoi):
             self.raise_softirq(pcpu, Softirq.HVM_DPCI)
             return
         if turn == Dpci.ASSIST:
+            irq.raised += 1
             if source.port >= 0:
                 self.raise_event(pcpu, vcpu.domain, source.port, vcpu)
             else:

@@ -2,38 +2,21 @@
 
 from mypy_extensions import i64
 
-from exitless.arch.laws import (
-    LAW_NAMES,
-    Law,
-    blocked_is_woken,
-    posted_is_outstanding,
-    running_is_notified,
-    rvi_covers,
-    sleeper_has_no_request,
-    svi_is_highest,
-)
 from exitless.arch.x86.host_vectors import HostVector
 from exitless.arch.x86.lapic import acknowledge, deliverable
-from exitless.arch.xen.callback import Callback
-from exitless.bits.words import shl
 from exitless.errors import Impossible
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
-from exitless.sim.root import Root
 from exitless.sim.state import Event, Mode, Pcpu, Phase, Resume, Softirq, Vcpu
+from exitless.sim.watching import Watching
 
 
-class Machine(Root):
+class Machine(Watching):
     """A host that runs."""
 
     def __init__(self, pcpus: i64, sinks: list[Sink]) -> None:
         super().__init__(pcpus, sinks)
         self.events: i64 = 0
-        self.watch_laws: i64 = 0
-        self.laws_checked: i64 = 0
-        self.law_broken: i64 = Law.NONE
-        self.law_vcpu: i64 = -1
-        self.law_time: i64 = 0
 
     def run(self, until: i64) -> i64:
         """Let everything happen up to and including ``until`` ps. Returns: how many events that were."""
@@ -45,63 +28,6 @@ class Machine(Root):
                 return self.events - before
             at = self.calendar.next_time()
         return self.events - before
-
-    def laws_hold(self) -> bool:
-        """Ask every law of every vCPU and source. Returns: False at the first that is broken, which is kept."""
-        for v in self.vcpus:
-            law: i64 = self.broken_law(v)
-            self.laws_checked += 7
-            if law != Law.NONE:
-                self.law_broken = law
-                self.law_vcpu = v.number
-                self.law_time = self.now
-                return False
-        for s in self.sources:
-            waiting: i64 = 0
-            if s.outstanding != 0:
-                waiting = 1
-            self.laws_checked += 1
-            if s.serial != s.delivered + s.merged + waiting:
-                self.law_broken = Law.BALANCE
-                self.law_vcpu = s.vcpu
-                self.law_time = self.now
-                return False
-        return True
-
-    def broken_law(self, vcpu: Vcpu) -> i64:
-        """Return the first law that this vCPU breaks, or Law.NONE."""
-        cpu = vcpu.cpu
-        where: i64 = cpu.running_on
-        if not svi_is_highest(cpu.vapic):
-            return Law.SVI_IS_HIGHEST_IN_SERVICE
-        if self.just_entered == vcpu.number and cpu.has_vid != 0 and not rvi_covers(cpu.vapic):
-            if self.pcpus[where].softirqs & shl(1, Softirq.VCPU_KICK) == 0:
-                return Law.RVI_COVERS_REQUESTS
-        if cpu.has_posting != 0 and self.rescan_pir != 0 and not posted_is_outstanding(cpu.pid):
-            return Law.POSTED_IS_OUTSTANDING
-        if cpu.has_hooks != 0:
-            if where >= 0 and self.pcpus[where].mode == Mode.GUEST and not running_is_notified(cpu.pid, where):
-                return Law.RUNNING_IS_NOTIFIED_HERE
-            if cpu.blocked != 0 and not blocked_is_woken(cpu.pid, self.wakeup_vector, vcpu.list_of >= 0):
-                return Law.BLOCKED_IS_WOKEN
-        if cpu.blocked != 0 and where < 0 and cpu.state.interrupt_flag != 0 and not sleeper_has_no_request(cpu.vapic):
-            return Law.SLEEPER_HAS_NO_REQUEST
-        if cpu.blocked != 0 and where < 0 and cpu.info.upcall_pending != 0 and cpu.info.upcall_mask == 0:
-            if cpu.callback_style == Callback.VECTOR and len(self.waiting_tasklets(vcpu.number)) == 0:
-                return Law.PENDING_IS_NOT_BLOCKED
-        return Law.NONE
-
-    def waiting_tasklets(self, number: i64) -> list[i64]:
-        """Return the pCPUs on which a tasklet for this vCPU's callback still waits."""
-        found: list[i64] = []
-        for p in self.pcpus:
-            if number in p.tasklets or p.phase == Phase.SOFTIRQ:
-                found.append(p.number)
-        return found
-
-    def law_said(self) -> str:
-        """Say which law broke, when and where."""
-        return f"law broken at {self.law_time} ps on vCPU {self.law_vcpu}: {LAW_NAMES[int(self.law_broken)]}"
 
     def step(self) -> bool:
         """Let the earliest event happen. Returns: False when there is none."""

@@ -168,6 +168,7 @@ class Irq:
 
     ``ack`` is one of AckType, ``bound`` the account of the one guest it is bound to, ``held_on`` the pCPU on whose
     pending-EOI stack it is (-1 none), ``forced_at`` when Xen ends it if the guest has not, in ps (-1 not armed).
+    ``taken`` counts do_IRQ for it, ``raised`` what became a request or an event, ``merged`` what met one on its way.
     """
 
     def __init__(self, number: i64, source: i64, vector: i64, pcpu: i64) -> None:
@@ -181,6 +182,9 @@ class Irq:
         self.bound: PirqGuest = PirqGuest(AckType.NONE, 1)
         self.held_on: i64 = -1
         self.forced_at: i64 = -1
+        self.taken: i64 = 0
+        self.raised: i64 = 0
+        self.merged: i64 = 0
 
 
 class Domain:

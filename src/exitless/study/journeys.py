@@ -20,7 +20,7 @@ class Rows:
 
     def __init__(self, events: list[Event], header: Header) -> None:
         self.header = header
-        self.steps = [e for e in events if e.kind in _FOLLOWED]
+        self.steps = [e for e in events if e.kind in FOLLOWED]
         self.charges = Charges(events, header)
         self.notifications = _notifications(events)
         self.asserts: dict[int, list[int]] = {}
@@ -98,7 +98,7 @@ _OF_VECTOR: Final = (
 )  # fmt: skip
 _PHYSICAL: Final = frozenset((Kind.MSI_ROUTE, Kind.LAPIC_ACCEPT, Kind.HOST_IRQ))
 _BOUNDARY: Final = frozenset((Kind.VM_EXIT, Kind.VM_ENTRY, Kind.HYPERCALL))
-_FOLLOWED: Final = frozenset(
+FOLLOWED: Final = frozenset(
     (
         Kind.SOURCE_ASSERT, Kind.SOURCE_HANDLE, *_BOUNDARY, *_PHYSICAL, Kind.TIMER_FIRE, Kind.PORT_RAISE,
         Kind.PORT_CLEAR, Kind.UPCALL_MARK, Kind.UPCALL_ENTER, Kind.PID_PROCESS, Kind.PIR_SYNC, Kind.SCHED_WAKE,

@@ -114,17 +114,16 @@ class Spans:
     kinds: dict[int, int] = field(default_factory=dict)
 
 
-def rows(record: Record, first_ps: int | None = None, last_ps: int | None = None) -> list[Event]:
-    """Return the rows of a window in the order of their times.
+def rows(
+    record: Record, first_ps: int | None = None, last_ps: int | None = None, kinds: frozenset[int] | None = None
+) -> list[Event]:
+    """Return a window's rows, of some kinds or of all, in the order of their times.
 
     A pCPU's rows may stand a little before another pCPU's earlier ones; at one time the order of recording is kept.
     """
-    lo, hi = 0, len(record)
-    if first_ps is not None:
-        lo = bisect_left(record.time, first_ps - DISORDER_PS)
-    if last_ps is not None:
-        hi = bisect_right(record.time, last_ps + DISORDER_PS)
-    found = record.rows(lo, hi)
+    lo = 0 if first_ps is None else bisect_left(record.time, first_ps - DISORDER_PS)
+    hi = len(record) if last_ps is None else bisect_right(record.time, last_ps + DISORDER_PS)
+    found = record.rows(lo, hi, kinds)
     if first_ps is not None or last_ps is not None:
         low = first_ps if first_ps is not None else found[0].time_ps if found else 0
         high = last_ps if last_ps is not None else max((e.time_ps for e in found), default=0)
@@ -142,15 +141,15 @@ def spans(record: Record, first_ps: int | None = None, last_ps: int | None = Non
     return of_rows(rows(record, first_ps, last_ps), record.header, first_ps, last_ps)
 
 
-def of_rows(events: list[Event], header: Header, first_ps: int | None = None, last_ps: int | None = None) -> Spans:
-    """Read the spans of rows that stand in the order of their times."""
+def of_rows(
+    events: list[Event], header: Header, first_ps: int | None = None, last_ps: int | None = None, of_cpus: bool = False
+) -> Spans:
+    """Read the spans of rows that stand in the order of their times; ``of_cpus`` alone leaves out vectors and ports."""
     out = Spans()
     if events:
         out.first_ps, out.last_ps = events[0].time_ps, events[-1].time_ps
-    if first_ps is not None:
-        out.first_ps = first_ps
-    if last_ps is not None:
-        out.last_ps = last_ps
+    out.first_ps = out.first_ps if first_ps is None else first_ps
+    out.last_ps = out.last_ps if last_ps is None else last_ps
     for e in events:
         out.kinds[e.kind] = out.kinds.get(e.kind, 0) + 1
         if e.kind == Kind.UPCALL_ENTER:
@@ -158,8 +157,9 @@ def of_rows(events: list[Event], header: Header, first_ps: int | None = None, la
     _owners(events, header, out)
     _states(events, header, out)
     _exits(events, header, out)
-    _Vectors(out, header).read(events)
-    _processing(events, header, out)
+    if not of_cpus:
+        _Vectors(out, header).read(events)
+        _processing(events, header, out)
     return out
 
 

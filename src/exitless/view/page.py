@@ -6,14 +6,13 @@ from importlib import resources
 from typing import Any
 
 from exitless.record.block import Record
-from exitless.study.journeys import Rows, choose, of_source, of_vectors
+from exitless.study.journeys import choose, of_source, of_vectors
 from exitless.study.registers import ALL, Field, registers
 from exitless.study.spans import rows
-from exitless.study.tally import NOBODY, REASONS, Tally
 from exitless.study.ways import Journey, Step
+from exitless.view.brief import causes, flat, head
 from exitless.view.scene import Scene, part, place_of, scene, sources_of
-from exitless.view.timeline import reason_class
-from exitless.view.words import CITES, groups, headline, host_name, reason_name, said
+from exitless.view.words import CITES, groups, headline, host_name, said
 from exitless.vocab.kinds import Kind
 from exitless.vocab.table import BY_KIND
 
@@ -101,31 +100,18 @@ class _Once:
 
 def _record(s: Scene, record: Record) -> dict[str, Any]:
     """Return one record's part of the page's data; times are ps after the window's begin."""
-    h, low, high = s.header, s.first_ps, s.last_ps
-    spans = s.spans
+    low, high, spans = s.first_ps, s.last_ps, s.spans
     found = _journeys(s)
     steps = _Steps(s)
     chosen = s.journey
     merged = {(e.a, e.b) for e in s.events if e.kind == Kind.SOURCE_MERGE}
-    total: dict[int, int] = {}
-    for n, where in enumerate(record.where):
-        if where & 65535 == Kind.VM_EXIT:
-            total[record.a[n]] = total.get(record.a[n], 0) + 1
-    reasons = {e.reason for e in spans.exits} | set(total)
-    reasons |= {x.reason for spans_ in spans.owners.values() for x in spans_ if x.reason >= 0}
     return {
-        "name": h.mechanism or h.title or "record", "scenario": h.scenario, "title": h.title, "origin": h.origin,
-        "seed": h.seed, "length": h.length_ps, "clock": h.clock_hz, "low": low, "span": high - low,
-        "rows": len(s.events), "total": s.rows_total, "missing": s.missing(), "host": host_name(h),
-        "vcpus": h.vcpus, "sources": h.sources, "hostVectors": h.source_host_vector,
-        "owns": h.owners, "lanes": [list(lane) for lane in s.lanes],
-        "owners": {p: _flat(x, low, high) for p, x in spans.owners.items()},
-        "states": {v: _flat(x, low, high) for v, x in spans.states.items()},
-        "exits": _flat(spans.exits, low, high),
-        "vectors": {f"{v}:{n}": _flat(x, low, high) for (v, n), x in spans.vectors.items()},
-        "ports": {f"{v}:{n}": _flat(x, low, high) for (v, n), x in spans.ports.items()},
-        "on": {v: _flat(x, low, high) for v, x in spans.on.items()},
-        "processing": _flat(spans.processing, low, high),
+        **head(record, spans, low, high), "rows": len(s.events), "missing": s.missing(),
+        "lanes": [list(lane) for lane in s.lanes],
+        "vectors": {f"{v}:{n}": flat(x, low, high) for (v, n), x in spans.vectors.items()},
+        "ports": {f"{v}:{n}": flat(x, low, high) for (v, n), x in spans.ports.items()},
+        "on": {v: flat(x, low, high) for v, x in spans.on.items()},
+        "processing": flat(spans.processing, low, high),
         "asserts": [
             x for e in s.events if e.kind == Kind.SOURCE_ASSERT
             for x in (e.time_ps - low, e.a, e.b, int((e.a, e.b) in merged))
@@ -134,34 +120,10 @@ def _record(s: Scene, record: Record) -> dict[str, Any]:
             x for e in s.events if e.kind == Kind.MSI_ROUTE
             for x in (e.time_ps - low, e.a, e.b, e.pcpu, e.vcpu)
         ],
-        "reasons": {r: [reason_name(h, r), reason_class(h, r), total.get(r, 0)] for r in sorted(reasons)},
-        "costs": [[n, o] for n, o in zip(h.costs, h.cost_origins, strict=False)],
         "journeys": [steps.of(j) for j in found], "texts": steps.texts.all, "shapes": steps.shapes.all,
-        "registers": _registers(record, low, high), "causes": _causes(s),
+        "registers": _registers(record, low, high), "causes": causes(record.header, s.events),
         "chosen": next((n for n, j in enumerate(found) if _same(j, chosen)), -1),
     }  # fmt: skip
-
-
-_TALLIED = (Kind.SOURCE_ASSERT, Kind.SOURCE_MERGE, Kind.SOURCE_HANDLE, Kind.PORT_CLEAR, Kind.VM_EXIT)
-
-
-def _causes(s: Scene) -> dict[int, Any]:
-    """Return for each source how many of its interrupts were handled in the window, and exits by reason, as a tally
-    gives them to it."""
-    h = s.header
-    if not 0 < len(h.sources) < NOBODY or len(h.source_port) != len(h.sources) or not h.vcpus:
-        return {}
-    pcpus = max([h.pcpus, *(e.pcpu + 1 for e in s.events)])
-    unknown = [-1] * len(h.sources)
-    tally = Tally(pcpus, len(h.vcpus), len(h.sources), h.source_port, h.source_host_vector, h.source_vcpu, unknown)
-    for e in s.events:
-        if e.kind in _TALLIED and e.vcpu < len(h.vcpus):
-            tally.one(e.time_ps, e.kind, e.pcpu, e.vcpu, e.a, e.b)
-    out = {}
-    for n, wait in enumerate(tally.waits):
-        found = [[r, int(tally.cause[n * REASONS + r])] for r in range(REASONS) if tally.cause[n * REASONS + r]]
-        out[n] = [int(wait.handled), found]
-    return out
 
 
 def _registers(record: Record, low: int, high: int) -> dict[int, Any]:
@@ -196,32 +158,23 @@ def _same(journey: Journey, other: Journey | None) -> bool:
     return (journey.source, journey.serial, journey.start) == (other.source, other.serial, other.start)
 
 
-def _flat(found: list[Any], low: int, high: int) -> list[int]:
-    """Return spans that touch the window as one list of numbers, cut at the window."""
-    out: list[int] = []
-    for span in found:
-        if span.end >= low and span.start <= high:
-            out += [max(span.start, low) - low, min(span.end, high) - low, *(int(x) for x in span[2:])]
-    return out
-
-
 def _journeys(s: Scene) -> list[Journey]:
     """Return the interrupts of every source in the window, those of the chosen one first, and no endless number."""
     found = list(s.journeys)
     have = {j.source for j in found}
-    if any(source >= 0 for source in have):
-        ways = Rows(s.events, s.header)
+    if s.ways is not None and any(source >= 0 for source in have):
         for source in sources_of(s.header, None):
-            if source in ways.asserts and source not in have:
-                found += ways.of_source(source)
+            if source in s.ways.asserts and source not in have:
+                found += s.ways.of_source(source)
     elif not found:
         found = of_vectors(s.events, s.header)
+    found = [j for j in found if j.start >= s.first_ps]
     if len(found) > JOURNEYS:
         kept = found[: JOURNEYS - 1]
         if s.journey is not None and s.journey not in kept:
             kept.append(s.journey)
         found = kept
-    return [j for j in found if j.start >= s.first_ps]
+    return found
 
 
 _DEVICE = (Kind.SOURCE_ASSERT, Kind.SOURCE_HANDLE)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from exitless.record.block import Event, Header, Record
-from exitless.study.journeys import choose, of_source, of_vectors
+from exitless.study.journeys import Rows, choose, of_vectors
 from exitless.study.spans import Phase, Spans, of_rows, rows
 from exitless.study.ways import Journey, Step
 from exitless.view.words import Card, Words, cards, is_model, source_name, vcpu_name
@@ -39,6 +39,7 @@ class Scene:
     lanes: list[Lane] = field(default_factory=list)
     journeys: list[Journey] = field(default_factory=list)
     chosen: int = -1
+    ways: Rows | None = None
 
     @property
     def journey(self) -> Journey | None:
@@ -111,7 +112,8 @@ def scene(
     low, high = window(record, first_ps, last_ps)
     found = rows(record, low - WARM_UP_PS, high)
     out = Scene(record.header, low, high, len(record), [], of_rows(found, record.header, None, high))
-    out.journeys = [j for j in _interrupts(found, record.header, source) if j.start >= low]
+    out.ways = Rows(found, record.header)
+    out.journeys = [j for j in _interrupts(found, out.ways, source) if j.start >= low]
     out.chosen = choose(out.journeys, nth)
     if is_model(record.header):
         low, high = 0, max(high, record.header.length_ps)
@@ -169,13 +171,12 @@ def sources_of(header: Header, name: str | None) -> list[int]:
     return sorted(numbers, key=rank)
 
 
-def _interrupts(found: list[Event], header: Header, source: str | None) -> list[Journey]:
+def _interrupts(found: list[Event], ways: Rows, source: str | None) -> list[Journey]:
     """Return the interrupts of the asked or the first source that has any, else of every vector."""
-    asserted = {e.a for e in found if e.kind == Kind.SOURCE_ASSERT}
-    for number in sources_of(header, source):
-        if number in asserted:
-            return of_source(found, header, number)
-    return of_vectors(found, header)
+    for number in sources_of(ways.header, source):
+        if number in ways.asserts:
+            return ways.of_source(number)
+    return of_vectors(found, ways.header)
 
 
 def lanes(scene: Scene) -> list[Lane]:

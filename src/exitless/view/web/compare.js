@@ -9,7 +9,7 @@ function compared() {
 
 function toggleCompare() {
   if (RECORDS.length < 2) return "There is only one record here: nothing to compare it with.";
-  if (state.compare) { state.compare = null; return "Back to one mechanism."; }
+  if (state.compare) { state.compare = null; wantShown(); return "Back to one mechanism."; }
   leaveTour();
   const names = new Set(FAVOURITES.filter((name) => RECORDS.some((r) => r.name === name)));
   names.add(rec().name);
@@ -93,7 +93,7 @@ function drawCompared(c2d, c, row) {
   const head = row.firstElementChild, side = row.lastElementChild;
   const says = LIVE ? LIVE.says[r.name] || "" : "";
   const label = c.source >= 0 ? r.sources[c.source] : "no such source", vector = n.ways.length && n.ways[0].vector >= 0 ? ` ${hex(n.ways[0].vector)}` : "";
-  setHtml(head, `<b>${escaped(r.name)}${r.stale ? ' <span class="chip">before the change</span>' : ""}</b><p>${escaped(says)}</p><span class="lane1">pCPU${n.home}</span><span class="lane2">${escaped(label)}${vector}</span>`);
+  setHtml(head, `<b>${escaped(r.name)}${r.stale && !r.brief ? ' <span class="chip">before the change</span>' : ""}</b><p>${escaped(says)}</p><span class="lane1">pCPU${n.home}</span><span class="lane2">${escaped(label)}${vector}</span>`);
   setHtml(side, `<b class="mono big">${group(String(own))}</b> exits<br><b class="mono">${us(rank(waits, 0.5))}</b> µs median<br><b class="mono">${us(waits.length ? waits.at(-1) : -1)}</b> µs worst`);
 }
 

@@ -63,7 +63,7 @@ function pickTab(n) {
 
 function escape() {
   if (state.measure) state.measure = null;
-  else if (state.compare) state.compare = null;
+  else if (state.compare) { state.compare = null; wantShown(); }
   else if (state.tour >= 0) leaveTour();
   else if (state.exit) state.exit = null;
   else if (state.sel) state.sel = null;

@@ -1,7 +1,8 @@
 // Live what-if: the control row asks the server for a window under other settings; the old picture stays meanwhile.
 
 let LIVE = DATA.live || null;
-const flight = { changes: {}, busy: false, wanted: false, asks: 0, began: 0, took: 0, error: "", shown: true };
+const flight = { changes: {}, busy: false, wanted: false, asks: 0, began: 0, took: 0, error: "", shown: true, later: 0 };
+const LATER_MS = 250;
 
 const ROWS_OF = [
   ["load", "Load", true], ["frame", "Frame", true], ["moderation", "Moderation", true], ["rate", "Link", [1, 10, 25, 40, 100]],
@@ -48,12 +49,12 @@ function packetsText() {
 }
 
 // The records that are on the screen now; the others follow when these are drawn.
-function resting() { return !flight.busy && !flight.wanted && !flight.asks && (!!flight.error || !RECORDS.some((r) => r.stale)); }
+function resting() { return !flight.busy && !flight.wanted && !flight.asks && (!!flight.error || !RECORDS.some((r) => r.stale && !r.failed)); }
 function shownNames() { return state.compare ? state.compare.slice() : [rec().name]; }
 
 function change(key, value) {
   if (String(value) === String(LIVE.base[key])) delete flight.changes[key]; else flight.changes[key] = value;
-  for (const r of RECORDS) r.stale = true;
+  for (const r of RECORDS) { r.stale = true; r.failed = ""; }
   tourOld = true;
   flight.began = performance.now();
   flight.wanted = true;
@@ -69,30 +70,47 @@ function wantShown() { if (LIVE && RECORDS.some((r) => r.stale && shownNames().i
 
 function request(names) { return { scenario: LIVE.scenario, changes: { ...flight.changes }, mechanisms: names }; }
 
+// A comparison asks first for what it shows; the whole of a record follows, one at a time, when nothing else is wanted.
+function firstPart() {
+  const source = comparedSource();
+  return state.compare && source >= 0 ? { brief: rec().sources[source] } : {};
+}
+
+function followUp() {
+  clearTimeout(flight.later);
+  flight.later = setTimeout(send, LATER_MS);
+}
+
 async function send() {
   if (flight.busy) return;
   const shown = flight.wanted;
-  const names = shown ? shownNames() : RECORDS.filter((r) => r.stale).slice(0, 3).map((r) => r.name);
+  const names = shown ? shownNames() : RECORDS.filter((r) => r.stale && !r.failed).sort((a, b) => (b === rec()) - (a === rec())).slice(0, 1).map((r) => r.name);
+  clearTimeout(flight.later);
   if (!names.length || (flight.error && !shown)) return;
   flight.busy = true;
   flight.shown = shown;
   flight.wanted = false;
   drawRedraw();
-  const began = flight.began, said = await post("simulate", request(names));
+  const began = flight.began, said = await post("simulate", { ...request(names), ...(shown ? firstPart() : {}) });
   flight.busy = false;
   if (flight.wanted) { send(); return; }
-  if (said.error) { if (shown) fail(said.error); else { for (const r of RECORDS) if (names.includes(r.name)) r.failed = said.error; } return; }
+  if (said.error) {
+    if (shown) fail(said.error);
+    else { for (const r of RECORDS) if (names.includes(r.name)) r.failed = said.error; followUp(); }
+    return;
+  }
   take(said);
   if (shown) {
     flight.error = "";
     frame();
+    await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
     flight.took = performance.now() - began;
     if (state.tour >= 0 && tourOld) fetchTour().then(() => { if (state.tour >= 0) openCard(Math.min(state.tour, TOUR.length - 1), false); });
   } else parts = true;
   drawRedraw();
   ask();
   writeHash();
-  setTimeout(send, 30);
+  followUp();
 }
 
 function fail(text) {
@@ -106,7 +124,7 @@ function take(said) {
   const name = source ? old.sources[Number(source[1])] : "";
   LIVE = said.live;
   for (const raw of said.records) {
-    const r = unpack(raw), n = RECORDS.findIndex((x) => x.name === r.name);
+    const n = RECORDS.findIndex((x) => x.name === raw.name), r = unpack(raw.brief ? { ...partsOf(RECORDS[n]), ...raw } : raw);
     if (n >= 0) RECORDS[n] = r; else RECORDS.push(r);
   }
   SPAN = Math.max(1, said.records[0].span);
@@ -117,7 +135,7 @@ function take(said) {
   const at = source ? rec().sources.indexOf(name) : -1;
   if (at >= 0) state.sel.key = `${at}.${source[2]}`;
   const j = selected();
-  if (j) state.sel.step = Math.min(state.sel.step, j.cards.length - 1);
+  if (j && !rec().brief) state.sel.step = Math.min(state.sel.step, j.cards.length - 1);
   state.lane = Math.min(state.lane, rec().lanes.length - 1);
   parts = true;
   drawLegend();
@@ -203,7 +221,7 @@ async function bootLive() {
   const kept = state.rec;
   if (!RECORDS.length) { RECORDS = said.records.map(unpack); SPAN = Math.max(1, RECORDS[0].span); LOW = RECORDS[0].low; LIVE = said.live; miniBase = null; } else take(said);
   state.rec = kept < RECORDS.length ? kept : 0;
-  setTimeout(send, 60);
+  followUp();
 }
 
 function hashOfLive() {

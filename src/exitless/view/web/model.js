@@ -19,8 +19,8 @@ function unpack(raw) {
   const r = Object.assign({}, raw);
   r.journeys = raw.journeys.map((j, n) => ({
     n, source: j[0], serial: j[1], vcpu: j[2], vector: j[3], handled: j[4], merged: !!j[5], exits: j[6], touching: j[7],
-    headline: raw.texts[j[8]], pcpus: j[9], latency: j[11],
-    cards: cardsOf(raw, j),
+    headline: raw.brief ? j[8] : raw.texts[j[8]], pcpus: j[9], latency: j[11],
+    cards: raw.brief ? endsOf(j) : cardsOf(raw, j),
   })).map((j) => Object.assign(j, { start: j.cards[0].time, end: j.cards[j.cards.length - 1].time }));
   r.byKey = new Map(r.journeys.map((j) => [keyOf(j), j]));
   r.byStart = r.journeys.slice().sort((a, b) => a.start - b.start);
@@ -29,6 +29,20 @@ function unpack(raw) {
   r.mergedAt = new Set();
   for (let i = 0; i < r.asserts.length; i += 4) if (r.asserts[i + 3]) r.mergedAt.add(r.asserts[i]);
   return r;
+}
+
+// The first part of a record, for a comparison: what it does not hold is empty, lanes are those from before, and the
+// whole is still to come.
+function partsOf(before) {
+  return {
+    lanes: before ? before.lanes.map((l) => [l.group, l.kind, l.label, l.detail, l.number, l.vector, l.members]) : [],
+    vectors: {}, ports: {}, on: {}, processing: [], asserts: [], routes: [], registers: {}, texts: [], shapes: [], stale: true,
+  };
+}
+
+function endsOf(j) {
+  const card = (time) => ({ time, lane: -1, title: "", detail: "", sentence: "Its steps are being read.", cite: "", charges: [], rows: [] });
+  return [card(j[12]), card(j[12] + j[13])];
 }
 
 // A step is three numbers: ps after the interrupt's first, its shape, its charges.
