@@ -33,6 +33,7 @@ COMPILED = (
     "study/tally.py",
     "study/watch.py",
     "study/times.py",
+    "study/trace_parts.py",
     "study/trace_totals.py",
     "traces/kvm_rows.py",
     "traces/ring.py",

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from exitless.record.columns import Columns
 from exitless.study.times import Times
-from exitless.study.trace_totals import INJECTED, LOST, OTHER_CALL, REQUESTED, Cpu, Totals, Vector
+from exitless.study.trace_parts import INJECTED, REQUESTED, Cpu, Vector
+from exitless.study.trace_totals import LOST, OTHER_CALL, Totals
 from exitless.vocab.hypercalls import hypercall_name
 from exitless.vocab.kinds import RunState
 
