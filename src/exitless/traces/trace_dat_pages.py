@@ -27,6 +27,7 @@ LONGEST: Final = 28
 PADDING: Final = 29
 EXTEND: Final = 30
 WHOLE: Final = 2**64
+BROKEN: Final = -1
 LATEST: Final = 2**61
 NO_TIME: Final = 2**62 - 1
 
@@ -107,64 +108,57 @@ class PerCpu:
         ring: Ring = self._ring
         i: i64 = self._i
         end: i64 = self._end
-        now: i64 = self._clock
-        last: i64 = self.last
-        whole: bool = True
-        while i < end:
+        while 0 <= i < end:
             word: i64 = self._word(data, i)
             kind: i64 = word >> 27 if self.big else word & 31
             delta: i64 = word & DELTA if self.big else word >> 5
-            if kind <= LONGEST:
-                length: i64 = kind * 4
-                at: i64 = i + 4
-                if kind == 0:
-                    length = self._long(data, at, end)
-                    at += 4
-                if length < 0 or at + length > end:
-                    whole = False
-                    break
-                i = at + length
-                now += delta
-                last = now
-                number: i64 = i64(read_i16_be(data, at)) & U16 if self.big else i64(read_i16_le(data, at)) & U16
-                if ring.wanted(number, length):
-                    self._i = i
-                    self._clock = now
-                    self.last = now
-                    self.now = now
-                    self.at = at
-                    self.number = number
-                    return True
+            if kind > LONGEST:
+                i = self._passing(kind, delta, i)
                 continue
-            if i + 4 >= end:
-                whole = kind == PADDING and delta == 0
+            length: i64 = kind * 4
+            at: i64 = i + 4
+            if kind == 0:
+                length = self._long(data, at, end)
+                at += 4
+            i = at + length
+            if length < 0 or i > end:
+                i = BROKEN
                 break
-            more: i64 = self._word(data, i + 4)
-            if kind == PADDING:
-                if delta == 0:
-                    break
-                now += delta
-                skipped: i64 = more >> 2
-                i += 4 + 4 * (skipped if skipped > 1 else 1)
-                continue
-            i += 8
-            if kind == EXTEND:
-                now += delta + shl(more, 27)
-            else:
-                stamp: i64 = (delta + shl(more, 27)) + (now - (now & STAMP_BITS))
-                if stamp < now:
-                    self.backwards += 1
-                else:
-                    now = stamp
-            if now - self.first > self.limit:
-                whole = False
-                break
-        self.last = last
+            self._clock += delta
+            self.last = self._clock
+            number: i64 = i64(read_i16_be(data, at)) & U16 if self.big else i64(read_i16_le(data, at)) & U16
+            if ring.wanted(number, length):
+                self._i = i
+                self.now = self._clock
+                self.at = at
+                self.number = number
+                return True
         self._i = self._end = 0
-        if not whole:
+        if i == BROKEN:
             page = f"the page of pCPU {self.cpu} {self._where()}"
             self._bad(f"{page} holds an event that crosses its end or a time none reaches")
         return False
+
+    def _passing(self, kind: i64, delta: i64, i: i64) -> i64:
+        """Let time pass by a word that is no event; returns the place after it, BROKEN for one that cannot be."""
+        if i + 4 >= self._end:
+            return self._end if kind == PADDING and delta == 0 else BROKEN
+        more: i64 = self._word(self.data, i + 4)
+        if kind == PADDING:
+            if delta == 0:
+                return self._end
+            self._clock += delta
+            skipped: i64 = more >> 2
+            return i + 4 + 4 * (skipped if skipped > 1 else 1)
+        if kind == EXTEND:
+            self._clock += delta + shl(more, 27)
+        else:
+            stamp: i64 = (delta + shl(more, 27)) + (self._clock - (self._clock & STAMP_BITS))
+            if stamp < self._clock:
+                self.backwards += 1
+            else:
+                self._clock = stamp
+        return BROKEN if self._clock - self.first > self.limit else i + 8
 
     def _word(self, data: bytes, at: i64) -> i64:
         """Read a word of 32 bits."""
