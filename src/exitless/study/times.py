@@ -16,7 +16,7 @@ HIGHEST: Final = 55
 class Times:
     """A sample of times in ps: ``queued`` of their sum were waits for a pCPU, ``handled`` came before such waits.
 
-    ``at`` gives a nearest-rank percentile in whole ns, 0 for an empty sample.
+    A percentile is the nearest rank's, 0 for an empty sample.
     """
 
     def __init__(self) -> None:
@@ -33,8 +33,8 @@ class Times:
         if time_ps > self.most:
             self.most = time_ps
 
-    def add_all(self, other: "Times") -> None:
-        """Take all that another sample has."""
+    def extend(self, other: "Times") -> None:
+        """Take all of another sample."""
         n: i64 = 0
         while n < i64(len(other.sample)):
             self.add(other.sample[n])
@@ -47,12 +47,16 @@ class Times:
         return len(self.sample)
 
     def at(self, per_mille: i64) -> int:
-        """Return a percentile, given in thousandths."""
+        """Return a percentile, given in thousandths, in whole ns."""
+        return self.at_ps(per_mille) // 1000
+
+    def at_ps(self, per_mille: i64) -> int:
+        """Return a percentile, given in thousandths, in ps."""
         n: i64 = i64(len(self.sample))
         if n == 0:
             return 0
         rank: i64 = (per_mille * n + 999) // 1000 - 1
-        return self._ranked(min(n - 1, max(0, rank))) // 1000
+        return self._ranked(min(n - 1, max(0, rank)))
 
     def _ranked(self, rank: i64) -> i64:
         """Return the time that this many are not longer than, digit by digit."""

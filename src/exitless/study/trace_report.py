@@ -67,7 +67,7 @@ class TraceReport:
         for reason in self.totals.reasons.found:
             name = facts.exit_name(reason.code)
             code, before, times = merged.get(name, (int(reason.code), 0, Times()))
-            times.add_all(reason.times)
+            times.extend(reason.times)
             merged[name] = (code, before + int(reason.count), times)
         total = sum(int(times.total) for _, _, times in merged.values())
         seconds = facts.duration_ps / 1e12

@@ -177,9 +177,8 @@ class Mapper:
             self._waking(now, cpu, v)
         elif use == Use.WAKEUP:
             self._wakeup(now, cpu, v)
-        elif use == Use.BELONGS:
-            if self.threads.place(v[0]) < 0 <= v[1]:
-                self.threads.runs(v[0], v[1])
+        elif use == Use.HALT_POLL:
+            self._halt_poll(now, cpu, v)
         else:
             self._other(now, cpu, use, v)
 
@@ -291,19 +290,27 @@ class Mapper:
         place: i64 = self.threads.place(v[1])
         if place >= 0:
             self._wakes(place, 1)
-            self._wake(now, cpu, place)
+            self._wake(now, cpu, place, v[0])
 
     def _wakeup(self, now: i64, cpu: i64, v: vec[i64]) -> None:
         """The end of a wake-up; a row only when its begin is not in the recording."""
         place: i64 = self.threads.place(v[1])
         if place >= 0:
             if place >= i64(len(self.woken)) or self.woken[place] == 0:
-                self._wake(now, cpu, place)
+                self._wake(now, cpu, place, v[0])
             self._wakes(place, 0)
 
-    def _wake(self, now: i64, cpu: i64, place: i64) -> None:
-        self.columns.row(now, Kind.SCHED_WAKE, cpu, place, 0, 0)
+    def _wake(self, now: i64, cpu: i64, place: i64, waker: i64) -> None:
+        self.columns.row(now, Kind.SCHED_WAKE, cpu, place, max(waker, 0), 0)
         self.columns.row(now, Kind.RUNSTATE, cpu, place, RunState.BLOCKED, RunState.RUNNABLE)
+
+    def _halt_poll(self, now: i64, cpu: i64, v: vec[i64]) -> None:
+        """A vCPU, that of this thread, polls longer or shorter from now on."""
+        place: i64 = self.threads.place(v[0])
+        if place < 0 <= v[1]:
+            place = self.threads.runs(v[0], v[1])
+        if v[2] >= 0:
+            self.columns.row(now, Kind.HALT_POLL, cpu, place, v[2], max(v[3], 0))
 
     def _other(self, now: i64, cpu: i64, use: i64, v: vec[i64]) -> None:
         """An interrupt of the host, or an access that its guest made, by whichever exit.
@@ -327,6 +334,14 @@ class Mapper:
         elif use == Use.MMIO and v[2] >> 12 == APIC_PAGE:
             offset: i64 = (v[2] & 0xFFF) + (WRITTEN if v[1] == MMIO_WRITE else 0)
             columns.row(now, Kind.APIC_ACCESS, cpu, place, offset, v[3] & WORD)
+        elif use == Use.HOST_VECTOR_DONE:
+            columns.row(now, Kind.HOST_DONE, cpu, place, v[1] & 255, -1)
+        elif use == Use.HOST_IRQ_DONE:
+            columns.row(now, Kind.HOST_DONE, cpu, place, -1, -1)
+        elif use == Use.SOFTIRQ_DONE:
+            columns.row(now, Kind.SOFTIRQ_DONE, cpu, -1, v[1] & WORD, 0)
+        elif use == Use.TIMER_DONE:
+            columns.row(now, Kind.TIMER_DONE, cpu, -1, 0, 0)
         elif use == Use.HALT_END:
             columns.row(now, Kind.HALT_END, cpu, place, v[1] & WORD, (1 if v[2] > 0 else 0) + (2 if v[3] else 0))
 
