@@ -5,25 +5,23 @@ thread in which the tracepoint fired, the others are those of :data:`~exitless.t
 never makes objects of them sets ``values`` and calls :meth:`Mapper.event`.
 """
 
-from math import gcd
 from typing import Final
 
 from librt.vecs import vec
 from mypy_extensions import i64
 
-from exitless.bits.words import reaching, shl, zeros
+from exitless.bits.words import reaching, zeros
 from exitless.errors import TraceError
-from exitless.record.columns import BLOCK_ROWS, Columns
+from exitless.record.columns import Columns
 from exitless.traces.kvm import NMI, Isa, Use
+from exitless.traces.merge import ROOM
+from exitless.traces.rate import PS_PER_S, Rate
 from exitless.traces.threads import Threads
 from exitless.vocab.kinds import Kind, Owner, RunState
 
 Event = tuple[int, int, int, tuple[int, ...]]
 
-PS_PER_S: Final = 1_000_000_000_000
 LOST: Final = 0
-MOST_ROWS: Final = 4
-ROOM: Final = BLOCK_ROWS - MOST_ROWS
 MOST_VALUES: Final = 8
 ABSENT: Final = -1
 MOST_CODES: Final = 4_096
@@ -46,11 +44,6 @@ IDLE: Final = 0
 # prev_state of sched_switch: these bits say that the thread sleeps or is dead; none of them, that it could go on.
 ASLEEP: Final = 0xFF
 DEAD: Final = 0x30
-# How ticks become ps: times a number; by one multiplication and division; by two of 40 bits each; in longer numbers.
-TIMES: Final = 0
-ONCE: Final = 1
-TWICE: Final = 2
-LONG: Final = 3
 
 
 class Clock:
@@ -81,7 +74,7 @@ def signed(value: int) -> i64:
 
 
 class Mapper:
-    """Makes rows of events, in ``columns``, which whoever calls it empties when there is no ``room``.
+    """Makes rows of events, in ``columns``, which whoever calls it empties when they are full.
 
     Shapes: ``isa`` is whose exits there are, 0 before the first; ``codes`` are those met so far, and ``met`` has a one
     for each of them that is below 4096; ``values`` are the event's; ``woken`` has a one for a vCPU that wakes up.
@@ -99,45 +92,14 @@ class Mapper:
         self.lost_intervals = 0
         self.values: vec[i64] = zeros(MOST_VALUES)
         self.woken: vec[i64] = zeros(64)
-        self.how: i64 = TIMES
-        self.times: i64 = 1000
-        self.over: i64 = 1
+        self.rate: Rate = Rate(1000, 1)
 
     def tune(self) -> None:
-        """Choose how ticks become ps, after the clock has been set."""
-        common = gcd(self.clock.times, self.clock.over)
-        times, over = self.clock.times // common, self.clock.over // common
-        if times >= MSR_WRITTEN << 20 or over >= MSR_WRITTEN << 8:
-            self.how, self.times, self.over = LONG, 0, 1
-            return
-        self.how = TIMES if over == 1 else ONCE if times * over <= WORD else TWICE
-        self.times, self.over = times, over
-
-    def ps(self, ticks: i64) -> i64:
-        """Return how long some ticks are."""
-        if self.how == TIMES:
-            return ticks * self.times
-        if self.how == LONG:
-            return int(ticks) * self.clock.times // self.clock.over
-        over: i64 = self.over
-        whole: i64 = ticks // over
-        rest: i64 = ticks - whole * over
-        if self.how == ONCE:
-            return whole * self.times + rest * self.times // over
-        by: i64 = self.times // over
-        left: i64 = self.times - by * over
-        high: i64 = (rest >> 20) * left
-        carry: i64 = high // over
-        low: i64 = shl(high - carry * over, 20) + (rest & 0xFFFFF) * left
-        return whole * self.times + rest * by + shl(carry, 20) + low // over
-
-    def room(self) -> bool:
-        """Tell whether another event's rows fit into the columns."""
-        return self.columns.fill <= ROOM
+        """Learn how ticks become ps, after the clock has been set."""
+        self.rate = Rate(self.clock.times, self.clock.over)
 
     def take(self, events: list[Event], first: int) -> int:
         """Make rows of events from the place ``first`` on, as many as there is room for; returns the place after."""
-        self.tune()
         clock, n = self.clock, first
         while n < len(events) and self.columns.fill <= ROOM:
             ticks, cpu, use, values = events[n]

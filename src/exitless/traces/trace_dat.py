@@ -7,10 +7,11 @@ from exitless.errors import TraceError
 from exitless.record.columns import Columns
 from exitless.traces.event_format import Plan, compile_plan, ring_of
 from exitless.traces.kvm_reader import LinuxReader
+from exitless.traces.merge import Weave
 from exitless.traces.opening import Source
 from exitless.traces.trace_dat_file import MAGIC, Buffer, Layout, pieces_of, read_layout
 from exitless.traces.trace_dat_options import clock_of, overruns
-from exitless.traces.trace_dat_pages import PerCpu, Weave
+from exitless.traces.trace_dat_pages import PerCpu
 
 
 class TraceDat(LinuxReader):
@@ -59,8 +60,9 @@ class TraceDat(LinuxReader):
         for part in buffer.parts:
             shift = self.layout.shifts.get(part.cpu)
             yield PerCpu(
-                part.cpu, page, pieces_of(self, buffer, part), self.problem, shift.apply if shift else None, self.ring
-            )
+                part.cpu, page, pieces_of(self, buffer, part), self.problem, shift.apply if shift else None, self.ring,
+                self.mapper,
+            )  # fmt: skip
 
     def blocks(self) -> Iterator[Columns]:
         """Hand out rows merged by time stamp; at equal stamps the lower pCPU comes first."""
@@ -75,8 +77,10 @@ class TraceDat(LinuxReader):
                     f"{self.source.name}: the times of pCPU {part.cpu} lie further from the others than any recording "
                     "lasts; it is left out"
                 )
-        weave = Weave(self.parts, self.ring, self.mapper, origin)
+            part.origin = origin
+        self.mapper.tune()
         columns = self.mapper.columns
+        weave = Weave(list(self.parts), columns)
         while weave.fill():
             yield columns
             columns.fill = 0

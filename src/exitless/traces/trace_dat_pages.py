@@ -11,8 +11,8 @@ from librt.strings import read_i16_be, read_i16_le, read_i32_be, read_i32_le, re
 from mypy_extensions import i64
 
 from exitless.bits.words import shl
-from exitless.record.columns import Columns
-from exitless.traces.kvm_rows import ROOM, Mapper
+from exitless.traces.kvm_rows import Mapper
+from exitless.traces.merge import NO_TIME, Part
 from exitless.traces.ring import Ring
 
 SIZE: Final = 2**27 - 1
@@ -29,7 +29,6 @@ EXTEND: Final = 30
 WHOLE: Final = 2**64
 BROKEN: Final = -1
 LATEST: Final = 2**61
-NO_TIME: Final = 2**62 - 1
 
 
 class Page:
@@ -43,19 +42,21 @@ class Page:
         self.limit = LATEST
 
 
-class PerCpu:
+class PerCpu(Part):
     """The events of one pCPU, a piece of the file at a time: :meth:`step` goes to the next that becomes a row.
 
     Shapes: ``pieces`` gives bytes with whole pages, and where the first stands in the file (-1: it was packed).
     ``now`` is the time of the event at hand, whose payload begins at ``at`` of ``data``; ``number`` is its event's, -1
     where records were lost: ``lost`` of them (0: unknown), until ``until``. ``first`` and ``last`` are the times of the
-    first page and the last event, -1 for none. ``shift`` corrects a page's stamp. Units: ticks.
+    first page and the last event, -1 for none. ``shift`` corrects a page's stamp; times count from
+    ``origin``. Units: ticks.
     """
 
     def __init__(
         self, cpu: int, page: Page, pieces: Iterator[tuple[bytes, int]], tell: Callable[[str], None],
-        shift: Callable[[int], int] | None, ring: Ring,
+        shift: Callable[[int], int] | None, ring: Ring, mapper: Mapper,
     ) -> None:  # fmt: skip
+        super().__init__()
         self.cpu: i64 = cpu
         self.big: bool = page.order == ">"
         self.size: i64 = page.size
@@ -63,7 +64,6 @@ class PerCpu:
         self.data_at: i64 = page.data_at
         self.limit: i64 = min(page.limit, LATEST)
         self.data = b""
-        self.now: i64 = 0
         self.at: i64 = 0
         self.number: i64 = -1
         self.lost: i64 = 0
@@ -71,7 +71,9 @@ class PerCpu:
         self.first: i64 = -1
         self.last: i64 = -1
         self.backwards: i64 = 0
+        self.origin: i64 = 0
         self._ring: Ring = ring
+        self._mapper: Mapper = mapper
         self._pieces = pieces
         self._tell = tell
         self._shift = shift
@@ -88,6 +90,17 @@ class PerCpu:
         self._tell(sentence)
         self._pieces, self.data, self.first, self.last, self._i, self._end = iter(()), b"", -1, -1, 0, 0
         self.now = NO_TIME
+
+    def put(self) -> None:
+        """Make the rows of the event at hand."""
+        mapper: Mapper = self._mapper
+        ring: Ring = self._ring
+        now: i64 = mapper.rate.ps(self.now - self.origin)
+        if self.number < 0:
+            mapper.lost(now, self.cpu, self.lost, mapper.rate.ps(self.until - self.origin))
+        else:
+            ring.read(self.data, self.at, self.number, mapper.values)
+            mapper.event(now, self.cpu, ring.use(self.number), mapper.values)
 
     def step(self) -> bool:
         """Go to the next event that becomes a row, or to where records were lost; False at the end."""
@@ -255,75 +268,3 @@ class PerCpu:
         self.lost, self.until = count if 0 <= count < MOST_LOST else 0, stamp
         self.number = -1
         self._gone = True
-
-
-class Weave:
-    """Takes the events of all pCPUs in the order of time; at equal times the earlier pCPU's come first.
-
-    Shapes: ``heap`` has the places of the pCPUs that have an event at hand, the one that comes first at the front.
-    """
-
-    def __init__(self, parts: list[PerCpu], ring: Ring, mapper: Mapper, origin: int) -> None:
-        self.parts: list[PerCpu] = parts
-        self.ring: Ring = ring
-        self.mapper: Mapper = mapper
-        self.origin: i64 = origin
-        self.heap: list[int] = [n for n, part in enumerate(parts) if part.now < NO_TIME]
-        k = len(self.heap) // 2
-        while k > 0:
-            k -= 1
-            self._sink(k)
-
-    def _before(self, a: i64, b: i64) -> bool:
-        """Tell whether the first pCPU's event comes before the second's."""
-        mine: i64 = self.parts[a].now
-        other: i64 = self.parts[b].now
-        return mine < other or (mine == other and a < b)
-
-    def _sink(self, k: int) -> None:
-        """Put the entry at one place of the heap where it belongs, further down."""
-        heap = self.heap
-        moved = heap[k]
-        while 2 * k + 1 < len(heap):
-            child = 2 * k + 1
-            if child + 1 < len(heap) and self._before(heap[child + 1], heap[child]):
-                child += 1
-            if not self._before(heap[child], moved):
-                break
-            heap[k] = heap[child]
-            k = child
-        heap[k] = moved
-
-    def fill(self) -> bool:
-        """Make rows until the mapper has no more room; False at the end."""
-        self.mapper.tune()
-        while self.heap:
-            part: PerCpu = self.parts[self.heap[0]]
-            until: i64 = NO_TIME
-            for other in self.heap[1:3]:
-                if self.parts[other].now < until:
-                    until = self.parts[other].now
-            if not self._run(part, until):
-                return True
-            if part.now == NO_TIME:
-                self.heap[0] = self.heap[-1]
-                self.heap.pop()
-            if self.heap:
-                self._sink(0)
-        return False
-
-    def _run(self, part: PerCpu, until: i64) -> bool:
-        """Make rows of a pCPU's events before a time, of one at least; False when there is no room for another's."""
-        mapper: Mapper = self.mapper
-        ring: Ring = self.ring
-        columns: Columns = mapper.columns
-        while columns.fill <= ROOM:
-            now: i64 = mapper.ps(part.now - self.origin)
-            if part.number < 0:
-                mapper.lost(now, part.cpu, part.lost, mapper.ps(part.until - self.origin))
-            else:
-                ring.read(part.data, part.at, part.number, mapper.values)
-                mapper.event(now, part.cpu, ring.use(part.number), mapper.values)
-            if not part.step() or part.now >= until:
-                return True
-        return False
