@@ -88,6 +88,7 @@ INTERPRETED = {
     "traces/perf_file.py": "reads a file's head and sections once",
     "traces/perf_script.py": "splits lines of text; its time is the interpreter's own string methods",
     "traces/reader.py": "the base class, and the list of readers",
+    "traces/record_reader.py": "hands out a record's rows as tuples, a block at a time",
     "traces/recording.py": "makes a finished record, once a recording",
     "traces/repair.py": "splits lines of text, when asked to",
     "traces/text_reader.py": "splits lines of text; its time is the interpreter's own string methods",
