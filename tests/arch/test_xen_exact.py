@@ -6,9 +6,13 @@ import pytest
 from librt.vecs import vec
 from mypy_extensions import i64
 
-from exitless.arch.xen import credit, credit2, eoi_stack
+from exitless.arch.xen import credit, credit2, eoi_stack, operations, passthrough, vectors
 from exitless.arch.xen.credit import Account, Priority
 from exitless.arch.xen.eoi_stack import End, EoiStack
+from exitless.arch.xen.fifo import EventArray
+from exitless.arch.xen.ports import Errno, EventChannels
+from exitless.arch.xen.vectors import FREE, Arrived, Cleaned, HostIrq, VectorTable
+from exitless.bits.words import PACKED, set_bit, zeros
 
 MS = 1_000_000_000
 US = 1_000_000
@@ -101,3 +105,135 @@ def test_an_interrupt_of_xens_own_is_put_in_its_place_and_moves_the_others_whole
                 entries.insert(place, (9, own, 1))
             got = [(stack.irq[at], stack.vector[at], stack.ready[at]) for at in range(stack.depth)]
             assert got == entries
+
+
+# ---- vectors ----
+
+
+def place(irq: HostIrq) -> tuple[int, ...]:
+    """Return where an interrupt comes in and came in before, and what is left of its move."""
+    return irq.vector, irq.pcpu, irq.old_vector, irq.old_pcpu, irq.moving, irq.cleanups
+
+
+def moved(table: VectorTable) -> HostIrq:
+    """Return an interrupt that moves from pCPU 0 to pCPU 1."""
+    irq = HostIrq(7)
+    assert vectors.assign_vector(table, irq, 0b01) == 0
+    assert vectors.assign_vector(table, irq, 0b10) == 0
+    return irq
+
+
+def test_a_clean_up_leaves_nothing_of_the_old_place() -> None:
+    """irq.c, irq_move_cleanup_interrupt: the interrupt has one place afterwards, and may move again."""
+    table = VectorTable(2)
+    irq = moved(table)
+    new = irq.vector
+    assert place(irq) == (new, 1, 0x38, 0, 1, 0)
+    assert vectors.arrive(irq, 1, new) == Arrived.CLEAN_UP
+    assert place(irq) == (new, 1, 0x38, 0, 0, 1)
+    assert vectors.clean_up(table, irq, 0, 0) == Cleaned.FREED
+    assert place(irq) == (new, 1, 0, -1, 0, 0)
+
+
+def test_a_move_ends_at_the_new_vector_on_the_new_pcpu_only() -> None:
+    """irq.c, irq_complete_move: both must be those of the new place."""
+    irq = moved(VectorTable(2))
+    new = irq.vector
+    for vector, pcpu in ((new, 0), (irq.old_vector, 1), (irq.old_vector, 0)):
+        assert vectors.arrive(irq, pcpu, vector) == Arrived.STILL_OLD
+        assert irq.moving == 1
+    assert vectors.arrive(irq, 1, new) == Arrived.CLEAN_UP
+
+
+def test_what_was_never_given_is_not_taken_back() -> None:
+    """irq.c, clear_irq_vector: an interrupt without a vector frees none; one with two frees both, in every state."""
+    table = VectorTable(2)
+    for at in range(512):
+        table.owner[at] = 9
+    irq = HostIrq(7)
+    vectors.clear_vector(table, irq)
+    assert set(table.owner) == {9} and place(irq) == (0, -1, 0, -1, 0, 0)
+    for stage in range(3):
+        table = VectorTable(2)
+        irq = moved(table)
+        if stage > 0:
+            vectors.arrive(irq, 1, irq.vector)
+        if stage > 1:
+            vectors.clean_up(table, irq, 0, 0)
+        vectors.clear_vector(table, irq)
+        assert set(table.owner) == {FREE} and place(irq) == (0, -1, 0, -1, 0, 0)
+
+
+# ---- event channels and PIRQs ----
+
+
+def test_a_full_table_has_no_port_however_far_the_toolstack_lets_one_look() -> None:
+    """event_channel.c, get_free_port: the table ends at its limit."""
+    ch, queues = EventChannels(8), EventArray(8)
+    for port in range(1, 8):
+        assert operations.find_port(ch, queues, 0, 1000) == port
+        assert operations.open_ipi(ch, port, 0, 1) == port
+    assert operations.find_port(ch, queues, 0, 1000) == -Errno.NO_SPACE
+
+
+def test_pirq_0_can_be_bound() -> None:
+    """event_channel.c, evtchn_bind_pirq: numbers from 0 up to the domain's limit."""
+    ch = EventChannels(8)
+    assert [operations.open_pirq(ch, 2, pirq, 3, 0, 0) for pirq in (-1, 3)] == [-Errno.INVALID] * 2
+    assert [operations.open_pirq(ch, 2 + pirq, pirq, 3, 0, 0) for pirq in range(3)] == [2, 3, 4]
+
+
+def test_the_low_bits_of_the_high_address_word_name_no_pirq() -> None:
+    """hvm/irq.c, hvm_inject_msi: bits 31:8 of that word, bits 19:12 of the address, and nothing else."""
+    for bit in range(32):
+        assert passthrough.pirq_of_message(0xFEE41000, 1 << bit, 0x300) == (0x41 | (1 << bit if bit >= 8 else 0))
+        low = 0xFEE00000 ^ 1 << bit
+        named = passthrough.pirq_of_message(low, 0x500, 0x300)
+        assert named == (0x500 | (1 << bit - 12) if 12 <= bit < 20 else 0x500)
+
+
+def test_port_1_may_be_the_peer() -> None:
+    """event_channel.c, evtchn_bind_interdomain: every port but 0 of the peer's table, up to its last."""
+    for peer in (1, 2, 7):
+        front, back = EventChannels(8), EventChannels(8)
+        assert operations.alloc_unbound(back, peer, 5, 0) == peer
+        assert operations.connect(front, 5, 3, back, 0, peer) == 3
+        assert (front.remote[3], back.remote[peer]) == (peer, 3)
+
+
+def test_what_was_taken_off_the_stack_is_not_marked() -> None:
+    """irq.c, set_eoi_ready: the stack ends at its depth, whatever is left above; the mark is 1, once."""
+    stack = EoiStack()
+    for irq, vector in ((4, 0x31), (5, 0x41), (6, 0x51)):
+        assert eoi_stack.push(stack, irq, vector)
+    for irq, vector in ((6, 0x51), (5, 0x41), (4, 0x31)):
+        assert eoi_stack.mark_ready(stack, irq) and not eoi_stack.mark_ready(stack, irq)
+        assert stack.ready[stack.depth - 1] == 1
+        assert eoi_stack.pop_ready(stack) == vector
+        stack.ready[stack.depth] = 0
+        assert not eoi_stack.mark_ready(stack, irq)
+
+
+@pytest.mark.parametrize("port", [0, 1, 7])
+def test_the_first_and_the_last_port_of_a_table(port: int) -> None:
+    """event_channel.c: port 0 exists, reserved, and is nobody's channel; port 1 and the last are as any other."""
+    ch = EventChannels(8)
+    own = port != 0
+    if own:
+        assert operations.open_ipi(ch, port, 0, 1) == port
+    assert operations.status(ch, port) == (5 if own else 0)
+    assert operations.set_priority_error(ch, port, 3, 1) == (0 if own else -Errno.ACCESS)
+    assert operations.close(ch, port, 1) == (operations.Close.NOTHING if own else -Errno.INVALID)
+
+
+@pytest.mark.parametrize("missing", range(5))
+def test_every_entry_of_the_stack_must_be_in_service(missing: int) -> None:
+    """irq.c, pending_eoi: from the bottom to the top."""
+    stack, isr = EoiStack(), zeros(8)
+    for at in range(5):
+        assert eoi_stack.push(stack, at, 0x31 + 0x21 * at)
+        if at != missing:
+            set_bit(isr, 0, PACKED, 0x31 + 0x21 * at)
+    assert not eoi_stack.is_in_service(stack, isr)
+    set_bit(isr, 0, PACKED, 0x31 + 0x21 * missing)
+    assert eoi_stack.is_in_service(stack, isr)
