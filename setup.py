@@ -42,6 +42,9 @@ COMPILED = (
 INTERPRETED = {
     "bits/units.py": "reads and prints quantities at the door with regular expressions; no run calls it",
     "vocab/table.py": "a table of named tuples that outputs and documents read; no run calls it",
+    "study/calibration.py": "works on samples of finished stretches, once a calibration",
+    "study/stretch_table.py": "a table: one row a stretch",
+    "study/stretches.py": "works on what a reader gives; its cost is the reader's",
     "study/cites.py": "reads the table of citations once",
     "study/journeys.py": "works on finished records for pictures",
     "study/registers.py": "works on finished records for pictures",

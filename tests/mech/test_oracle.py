@@ -282,7 +282,7 @@ def pair(vector: int) -> tuple[Oracle, Oracle]:
     for number, o in enumerate((sender, receiver)):
         o.lapic.apic_id = o.pid.ndst = number
         o.pid.nv = o.controls.notification_vector = vector
-        sender.add_descriptor(number, 0x10_0000_1000 + 64 * number, o.pid)
+        sender.pid_table.add(number, 0x10_0000_1000 + 64 * number, o.pid)
     assert sender.enter() == receiver.enter() == Step.GOES_ON
     return sender, receiver
 

@@ -103,10 +103,10 @@ def test_the_scheduler_moves_vcpus_between_runstates_and_pcpus_between_owners() 
         (Kind.RUNSTATE, 0, R.RUNNING, R.BLOCKED), (Kind.SCHED_SWITCH, -1, 0, -1),
         (Kind.RUNSTATE, -1, R.RUNNABLE, R.RUNNING),
         (Kind.RUNSTATE, -1, R.RUNNING, R.RUNNABLE), (Kind.CPU_OWNER, -1, Owner.DOM0, 0),
-        (Kind.SCHED_WAKE, 0, 0, 0), (Kind.RUNSTATE, 0, R.BLOCKED, R.RUNNABLE),
+        (Kind.SCHED_WAKE, 0, 50, 0), (Kind.RUNSTATE, 0, R.BLOCKED, R.RUNNABLE),
         (Kind.SCHED_SWITCH, 0, -1, 0), (Kind.RUNSTATE, 0, R.RUNNABLE, R.RUNNING),
         (Kind.RUNSTATE, 0, R.RUNNING, R.RUNNABLE), (Kind.SCHED_SWITCH, -1, 0, -1), (Kind.CPU_OWNER, -1, Owner.DOM0, 0),
-        (Kind.SCHED_WAKE, 0, 0, 0), (Kind.RUNSTATE, 0, R.BLOCKED, R.RUNNABLE),
+        (Kind.SCHED_WAKE, 0, 1, 0), (Kind.RUNSTATE, 0, R.BLOCKED, R.RUNNABLE),
         (Kind.SCHED_SWITCH, 0, -1, 0), (Kind.RUNSTATE, 0, R.RUNNABLE, R.RUNNING),
         (Kind.RUNSTATE, 0, R.RUNNING, R.OFFLINE), (Kind.SCHED_SWITCH, -1, 0, -1), (Kind.CPU_OWNER, -1, Owner.DOM0, 0),
     ], "a wake-up that has both records is one"  # fmt: skip

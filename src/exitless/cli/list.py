@@ -10,11 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from exitless.arch.choices import CHOICES
+from exitless.arch.vmx.choices import VMX_CHOICES
 from exitless.bits import units
 from exitless.cli.output import console, write_json
 from exitless.mech.catalog import CATALOG
 from exitless.scenario import library_names, load
-from exitless.scenario.build import COST_NAMES, Preset
+from exitless.scenario.costs import COST_NAMES, Preset
 from exitless.scenario.sweeps import read_study, study_names
 from exitless.study.cites import reference
 from exitless.vocab.table import TABLE
@@ -133,6 +134,12 @@ UNVERIFIED = [
         "ELI shadow-idt",
     ),
     (
+        "vmx.priority",
+        "software that writes offset 0A0H of the page of a running guest changes VPPR itself; a processor may keep a "
+        "copy of its own",
+        "SDM apicv.state",
+    ),
+    (
         "x86.ioapic",
         "layout of entries and numbers of registers of the I/O APIC, from memory and in accord with Linux's ioapic.c",
         "KVM ioapic.c registers",
@@ -147,7 +154,7 @@ UNVERIFIED = [
 
 def unverified() -> list[tuple[str, str, str]]:
     """Every switch for what no source settles: the simulator's, and the rules' own with default and mark."""
-    rules_own = [(c.name, f"{c.decides} Default {c.default}; {c.mark}.", c.cites) for c in CHOICES]
+    rules_own = [(c.name, f"{c.decides} Default {c.default}; {c.mark}.", c.cites) for c in [*CHOICES, *VMX_CHOICES]]
     return UNVERIFIED + rules_own
 
 

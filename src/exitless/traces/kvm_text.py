@@ -59,7 +59,7 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
     "kvm:kvm_mmio": ("mmio {type:U} len {-:d} gpa 0x{gpa:x} val 0x{val:x}",),
     "kvm:kvm_vcpu_wakeup": ("{waited:H} time {ns:d} ns, polling {valid:V}", "{waited:H} time {ns:d} ns"),
     "kvm:kvm_hypercall": ("nr 0x{nr:x} a0 0x{a0:x}",),
-    "kvm:kvm_halt_poll_ns": ("vcpu {vcpu_id:d}:",),
+    "kvm:kvm_halt_poll_ns": ("vcpu {vcpu_id:d}: halt_poll_ns {new:d} ({-:w} {old:d})", "vcpu {vcpu_id:d}:"),
     "sched:sched_switch": (
         "prev_comm={-:c} prev_pid={prev_pid:d} prev_prio={-:d} prev_state={prev_state:s} ==> next_comm={-:c} "
         "next_pid={next_pid:d}",
