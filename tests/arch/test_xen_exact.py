@@ -6,11 +6,12 @@ import pytest
 from librt.vecs import vec
 from mypy_extensions import i64
 
-from exitless.arch.xen import credit, credit2, eoi_stack, operations, passthrough, vectors
+from exitless.arch.xen import credit, credit2, eoi_stack, operations, passthrough, two_level, vectors
 from exitless.arch.xen.credit import Account, Priority
 from exitless.arch.xen.eoi_stack import End, EoiStack
 from exitless.arch.xen.fifo import EventArray
 from exitless.arch.xen.ports import Errno, EventChannels
+from exitless.arch.xen.two_level import SharedInfo
 from exitless.arch.xen.vectors import FREE, Arrived, Cleaned, HostIrq, VectorTable
 from exitless.bits.words import PACKED, set_bit, zeros
 
@@ -66,7 +67,8 @@ def test_one_unit_decides_in_credit2() -> None:
     """credit2.c, tickle_score, runq_tickle, runq_candidate: a score of 1 preempts; a rate limit of 1 ps is one."""
     assert credit2.tickle_score(7 * MS, 4 * MS, 1) == 2500 * US
     assert [credit2.tickle(0, 0, 0, 0, score) for score in (-1, 0, 1)] == [0, 0, credit2.Tickle.PREEMPT]
-    assert [credit2.is_kept_by_ratelimit(ran, 1, 1, 0) for ran in (0, 1)] == [True, False]
+    for scheduler in (credit, credit2):
+        assert [scheduler.is_kept_by_ratelimit(ran, 1, 1, 0) for ran in (0, 1)] == [True, False]
 
 
 def test_a_budget_is_shared_in_whole_picoseconds_and_not_at_all_by_one() -> None:
@@ -135,6 +137,25 @@ def test_a_clean_up_leaves_nothing_of_the_old_place() -> None:
     assert place(irq) == (new, 1, 0, -1, 0, 0)
 
 
+@pytest.mark.parametrize(("old", "new"), [(0, 1), (1, 0), (2, 0), (1, 2)])
+def test_a_move_waits_for_its_old_pcpu_where_that_is_online(old: int, new: int) -> None:
+    """irq.c, assign_irq_vector: an old pCPU that has gone offline has nothing to clean up."""
+    for offline in (-1, 0, 1, 2):
+        table, irq = VectorTable(3), HostIrq(7)
+        assert vectors.assign_vector(table, irq, 1 << old) == 0
+        before = irq.vector
+        table.online = 0b111 if offline < 0 else 0b111 & ~(1 << offline)
+        answer = vectors.assign_vector(table, irq, 1 << new)
+        if offline == new:
+            assert (answer, place(irq)) == (-Errno.NO_SPACE, (before, old, 0, -1, 0, 0))
+        elif offline == old:
+            assert (answer, place(irq)) == (0, (irq.vector, new, 0, -1, 0, 0))
+            assert vectors.owner_of(table, old, before) == FREE
+        else:
+            assert (answer, place(irq)) == (0, (irq.vector, new, before, old, 1, 0))
+            assert vectors.owner_of(table, old, before) == 7
+
+
 def test_a_move_ends_at_the_new_vector_on_the_new_pcpu_only() -> None:
     """irq.c, irq_complete_move: both must be those of the new place."""
     irq = moved(VectorTable(2))
@@ -186,7 +207,9 @@ def test_pirq_0_can_be_bound() -> None:
 def test_the_low_bits_of_the_high_address_word_name_no_pirq() -> None:
     """hvm/irq.c, hvm_inject_msi: bits 31:8 of that word, bits 19:12 of the address, and nothing else."""
     for bit in range(32):
-        assert passthrough.pirq_of_message(0xFEE41000, 1 << bit, 0x300) == (0x41 | (1 << bit if bit >= 8 else 0))
+        for pirq in (0x01, 0x80):
+            address = 0xFEE00000 | pirq << 12
+            assert passthrough.pirq_of_message(address, 1 << bit, 0x300) == pirq | (1 << bit if bit >= 8 else 0)
         low = 0xFEE00000 ^ 1 << bit
         named = passthrough.pirq_of_message(low, 0x500, 0x300)
         assert named == (0x500 | (1 << bit - 12) if 12 <= bit < 20 else 0x500)
@@ -250,6 +273,9 @@ def test_a_stack_holds_every_vector_of_a_device_and_begins_anew_when_it_is_empty
         for vector in reversed(range(0x20, 0xF0)):
             assert eoi_stack.mark_ready(stack, vector)
             assert eoi_stack.pop_ready(stack) == vector
+    assert eoi_stack.push(stack, 1, 0x31)
+    assert eoi_stack.end_internal(stack, 9, 0x28) == End.WAITS
+    assert [stack.vector[at] for at in range(stack.depth)] == [0x28, 0x31], "nothing above the top counts"
 
 
 @pytest.mark.parametrize("at", range(1, 5))
@@ -289,3 +315,14 @@ def test_the_nth_of_too_few_is_none() -> None:
         assert passthrough.count_matching(words(*matching)) == len(named)
         for n in range(5):
             assert passthrough.nth_matching(words(*matching), n) == (named[n] if n < len(named) else -1)
+
+
+def test_a_port_is_active_when_it_is_pending_and_not_masked() -> None:
+    """events_2l.c, evtchn_2l_handle_events: all four states, at the ends of words."""
+    for port, pending, masked in product((0, 31, 32, 4095), (0, 1), (0, 1)):
+        shared = SharedInfo()
+        if pending:
+            set_bit(shared.pending, 0, PACKED, port)
+        if masked:
+            set_bit(shared.mask, 0, PACKED, port)
+        assert two_level.is_active(shared, port) is bool(pending and not masked)
