@@ -102,3 +102,29 @@ def test_which_ports_have_a_priority() -> None:
             assert fifo.set_priority(array, port, priority) == (0 if legal else 22)
             if legal:
                 assert array.priority[port] == priority
+
+
+@pytest.mark.parametrize("first", range(1, 8))
+def test_every_port_can_be_the_tail_that_another_is_linked_behind(first: int) -> None:
+    """event_fifo.c, raise: port 1 as any other; 0 alone stands for an empty queue."""
+    for second in range(1, 8):
+        if first == second:
+            continue
+        array, blocks = EventArray(8), [ControlBlock()]
+        array.pages = 1
+        fifo.init_control(blocks[0], 0)
+        assert fifo.raise_port(array, blocks, first, 0) == fifo.Queued.DELIVERED
+        assert fifo.raise_port(array, blocks, second, 0) == fifo.Queued.APPENDED
+        assert (array.words[first] & fifo.LINK, blocks[0].head[7], blocks[0].tail[7]) == (second, first, second)
+
+
+def test_a_port_without_its_page_is_saved_once() -> None:
+    """event_fifo.c, raise and expand_array: one mark a port, taken once the page is there."""
+    array, blocks = EventArray(8), [ControlBlock()]
+    for _ in range(2):
+        assert fifo.raise_port(array, blocks, 5, 0) == fifo.Queued.SAVED
+        assert list(array.saved) == [0, 0, 0, 0, 0, 1, 0, 0]
+    assert not fifo.take_saved(array, 5)
+    assert fifo.expand_array(array) == 0
+    assert [fifo.take_saved(array, port) for port in (5, 5)] == [True, False]
+    assert list(array.saved) == [0] * 8
