@@ -237,3 +237,55 @@ def test_every_entry_of_the_stack_must_be_in_service(missing: int) -> None:
     assert not eoi_stack.is_in_service(stack, isr)
     set_bit(isr, 0, PACKED, 0x31 + 0x21 * missing)
     assert eoi_stack.is_in_service(stack, isr)
+
+
+def test_a_stack_holds_every_vector_of_a_device_and_begins_anew_when_it_is_empty() -> None:
+    """irq.c, pending_eoi: 208 vectors, 20H to EFH; empty, it takes any of them, else only one above."""
+    stack = EoiStack()
+    for _ in range(2):
+        for vector in range(0x20, 0xF0):
+            assert eoi_stack.push(stack, vector, vector)
+            assert not eoi_stack.push(stack, 1, vector) and not eoi_stack.push(stack, 1, vector - 1)
+        assert stack.depth == eoi_stack.SLOTS
+        for vector in reversed(range(0x20, 0xF0)):
+            assert eoi_stack.mark_ready(stack, vector)
+            assert eoi_stack.pop_ready(stack) == vector
+
+
+@pytest.mark.parametrize("at", range(1, 5))
+def test_one_pair_out_of_order_is_found_wherever_it_is(at: int) -> None:
+    """irq.c, pending_eoi: strictly increasing from each entry to the next."""
+    for wrong in (0, -1):
+        stack = EoiStack()
+        for vector in (0x30, 0x40, 0x50, 0x60, 0x70):
+            eoi_stack.push(stack, vector, vector)
+        assert eoi_stack.is_increasing(stack)
+        for above in range(at, 5):
+            stack.vector[above] = stack.vector[at - 1] + wrong + 0x10 * (above - at)
+        assert not eoi_stack.is_increasing(stack)
+
+
+@pytest.mark.parametrize("virq", [-2, -1, 24, 25, 1000])
+def test_a_virq_that_is_none_is_refused_before_anything_else(virq: int) -> None:
+    """event_channel.c, evtchn_bind_virq: EINVAL, whoever asks and for whichever vCPU."""
+    for vcpu, is_handler in product((0, 1, 9), (0, 1)):
+        assert operations.open_virq(EventChannels(8), 1, virq, vcpu, 4, is_handler) == -Errno.INVALID
+
+
+def test_a_quantum_is_counted_from_its_first_interrupt() -> None:
+    """irq.c, irq_ratelimit: 10 ms from then on, however late that is."""
+    for start in (0, 3 * MS, 10 * MS, 1000 * MS):
+        rate = eoi_stack.Rate()
+        assert [eoi_stack.exceeds_rate(rate, start + n, 2) for n in range(3)] == [False, False, True]
+        assert eoi_stack.exceeds_rate(rate, start + 10 * MS - 1, 2)
+        assert not eoi_stack.exceeds_rate(rate, start + 10 * MS, 2)
+        assert (rate.since_ps, rate.count) == (start + 10 * MS, 1)
+
+
+def test_the_nth_of_too_few_is_none() -> None:
+    """dpci.c, vector_hashing_dest: over every set of four vCPUs."""
+    for matching in product((0, 1), repeat=4):
+        named = [vcpu for vcpu in range(4) if matching[vcpu]]
+        assert passthrough.count_matching(words(*matching)) == len(named)
+        for n in range(5):
+            assert passthrough.nth_matching(words(*matching), n) == (named[n] if n < len(named) else -1)
