@@ -56,6 +56,7 @@ INTERPRETED = {
     "study/stretches.py": "works on what a reader gives; its cost is the reader's",
     "study/cites.py": "reads the table of citations once",
     "study/journeys.py": "works on finished records for pictures",
+    "study/lapics.py": "works on finished records for pictures",
     "study/registers.py": "works on finished records for pictures",
     "study/spans.py": "works on finished records for pictures",
     "study/summary.py": "turns counts into what is printed, once a run",
