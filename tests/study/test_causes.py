@@ -1,10 +1,13 @@
 """Which interrupt made which exits, who woke whom, rates over time: by hand-written rows, then by recordings."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from exitless.cli.read import facts_of
+from exitless.record.columns import Columns
+from exitless.record.sinks import Sink
 from exitless.study.causes import Cause, Causes
 from exitless.study.over_time import INTERVALS, OverTime
 from exitless.study.trace_report import TraceReport
@@ -25,10 +28,19 @@ def at(us: int, kind: int, a: int = 0, b: int = 0, vcpu: int = 0, pcpu: int = 0)
     return us * US, kind, pcpu, vcpu, a, b
 
 
+def follow(sink: Sink, rows: Sequence[Row]) -> None:
+    """Hand rows to a sink."""
+    columns = Columns([sink])
+    for row in rows:
+        columns.row(*row)
+    columns.flush()
+    assert not columns.failures
+
+
 def caused(*rows: Row) -> dict[tuple[int, int, int], tuple[int, int, dict[int, int]]]:
     """Return, by cause, number and vector: interrupts, time in us, exits by code."""
     seen = Causes()
-    seen.rows(list(rows))
+    follow(seen, rows)
     seen.finish()
     return {(c.cause, c.number, c.vector): (c.interrupts, c.spent // US, c.codes) for c in seen.found.values()}
 
@@ -98,7 +110,7 @@ def test_an_eoi_without_an_exit_causes_none() -> None:
 def woken(*rows: Row) -> dict[tuple[int, int, int, int], tuple[int, list[int], dict[int, int]]]:
     """Return, by waker, number, call and vCPU: how often, delays in us, vectors that waited."""
     seen = Waking()
-    seen.rows(list(rows))
+    follow(seen, rows)
     return {
         key: (w.count, [w.delay.at(1000) // 1000] if w.delay.at(1000) else [], w.vectors)
         for key, w in seen.found.items()
@@ -135,7 +147,7 @@ def test_a_waker_is_the_interrupt_that_is_handled_else_the_thread_else_who_runs_
 
 def test_waits_after_a_wake_up_and_after_losing_the_pcpu_are_two_things_and_halts_poll_or_block() -> None:
     seen = Waking()
-    seen.rows([
+    follow(seen, [
         *BLOCK, *wake(3), at(20, Kind.RUNSTATE, RunState.RUNNING, RunState.RUNNABLE),
         at(29, Kind.RUNSTATE, RunState.RUNNABLE, RunState.RUNNING), at(30, Kind.HALT_END, 4000, 0),
         at(40, Kind.HALT_END, 9000, 3), at(41, Kind.HALT_POLL, 10_000, 0), at(42, Kind.HALT_POLL, 5000, 10_000),
@@ -150,7 +162,7 @@ def test_waits_after_a_wake_up_and_after_losing_the_pcpu_are_two_things_and_halt
 
 def test_intervals_double_until_they_reach_and_lose_no_count() -> None:
     seen = OverTime()
-    seen.rows([at(n * 50, Kind.VM_EXIT) for n in range(1000)])
+    follow(seen, [at(n * 50, Kind.VM_EXIT) for n in range(1000)])
     counts = seen.series(0)
     assert sum(counts) == 1000 and len(counts) <= INTERVALS and seen.length == 256 * US
     assert max(counts) - min(counts[:-1]) <= 1, "evenly spread events stay so"
@@ -170,9 +182,9 @@ def every_exit_acceptance_and_wake_up_is_somebody_s(path: Path) -> None:
     """Totals by cause are those of the report: nothing is counted twice or left out."""
     report, why = TraceReport(), Why()
     with open_reader(str(path)) as reader:
-        for rows in reader.rows():
-            report.rows(rows)
-            why.rows(rows)
+        for columns in reader.blocks():
+            report.block(columns)
+            why.block(columns)
         facts = facts_of(reader)
     d = report.as_json(facts)
     more = why.as_json(facts, d)
@@ -201,8 +213,8 @@ def test_the_ping_pong_s_interrupts_are_one_vcpu_s_to_the_other() -> None:
     """kvm-tiny-2cpu: in phase 4 vCPU 0 sends 0xf0 to vCPU 1 50 times, and is answered 50 times."""
     why = Why()
     with open_reader(str(DATA / "kvm-tiny-2cpu.dat.xz")) as reader:
-        for rows in reader.rows():
-            why.rows(rows)
+        for columns in reader.blocks():
+            why.block(columns)
         numbers = {v.number: place for place, v in enumerate(reader.vcpus)}
     sent = {c.number: c.interrupts for c in why.causes.found.values() if c.cause == Cause.IPI and c.vector == 0xF0}
     assert sum(sent.values()) == 100 and set(sent) <= set(numbers.values())

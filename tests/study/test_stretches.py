@@ -18,7 +18,7 @@ def measured(rows: list[Row], stamped: bool = True) -> dict[str, list[int]]:
     """Return the lengths of all stretches by name and number, in us."""
     seen = Stretches(stamped)
     seen.rows(rows)
-    return {f"{name} {n}" if n >= 0 else name: [ps // US for ps in t] for (name, n), t in seen.samples.items()}
+    return {f"{name} {n}" if n >= 0 else name: [ps // US for ps in t.sample] for (name, n), t in seen.samples.items()}
 
 
 def at(us: int, kind: int, a: int = 0, b: int = 0, vcpu: int = 0, pcpu: int = 0) -> Row:
@@ -41,7 +41,7 @@ def test_a_simulated_record_gives_back_the_costs_it_was_simulated_with(mechanism
     for stretch in stretches(found(seen)):
         steps, name = stretch.definition.steps, stretch.name
         if steps and name not in ("exit for a hypercall", "wake-up to running, pCPU idle"):
-            assert stretch.at(0) == sum(BASE[step] for step in steps), name
+            assert stretch.times.at_ps(0) == sum(BASE[step] for step in steps), name
             compared += 1
     assert compared >= 2
 

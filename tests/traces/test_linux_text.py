@@ -75,6 +75,7 @@ BODIES = (
     ("local_timer_entry", "vector=236", (236,)),
     ("irq_handler_entry", "irq=36 name=virtio1-req.0", (36,)),
     ("softirq_entry", "vec=7 [action=SCHED]", (7,)),
+    ("softirq_exit", "vec=7 [action=SCHED]", (7,)),
 )  # fmt: skip
 
 

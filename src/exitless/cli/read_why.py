@@ -30,7 +30,7 @@ def number(value: int | None) -> str:
 def reasons(counts: dict[str, int], most: int) -> str:
     """Write exits by reason, most first."""
     shown = [f"{name} {count:,}" for name, count in list(counts.items())[:most]]
-    return ", ".join(shown) + (", …" if len(counts) > most else "")
+    return ", ".join(shown) + (f", {len(counts) - most} more" if len(counts) > most else "")
 
 
 def print_causes(out: Console, d: dict[str, Any]) -> None:

@@ -4,13 +4,13 @@ A cost is set so that the simulated stretch, between the same two rows, is as lo
 that are known already take is subtracted, and the rest is divided among the others in the proportion of the base table.
 """
 
-from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from exitless.study.stretch_table import DEFINITIONS, Definition
 from exitless.study.stretches import Key
+from exitless.study.times import Times
 
 # A stretch that was seen less often sets no cost.
 LEAST: Final = 10
@@ -28,35 +28,32 @@ class Origin:
     vendor: str
     duration_ns: int
     exit_name: Callable[[int], str]
-    samples: dict[Key, "array[int]"] = field(default_factory=dict)
+    samples: dict[Key, Times] = field(default_factory=dict)
 
 
 @dataclass
 class Stretch:
-    """A stretch over all recordings. Shapes: ``times`` from the least to the greatest. Units: ps."""
+    """A stretch over all recordings. Units: ps."""
 
     name: str
     definition: Definition
-    times: list[int]
+    times: Times
     counts: dict[str, int]
 
     def value(self, use: str) -> int:
         """Return the figure that is used for the costs."""
         if use == "mean":
-            return round(sum(self.times) / len(self.times))
-        return self.at(0 if use == "min" else 500)
-
-    def at(self, per_mille: int) -> int:
-        """Return a nearest-rank percentile, given in thousandths."""
-        return self.times[max(0, -(-per_mille * len(self.times) // 1000) - 1)]
+            return round(int(self.times.total) / self.times.count())
+        return self.times.at_ps(0 if use == "min" else 500)
 
     def as_json(self) -> dict[str, Any]:
         """Return it with its distribution. Units: ns."""
+        t = self.times
         return {
             "name": self.name, "place": self.definition.place, "ends": self.definition.ends,
-            "conditions": self.definition.conditions, "count": len(self.times), "min_ns": self.at(0) / 1000,
-            "p50_ns": self.at(500) / 1000, "mean_ns": round(self.value("mean") / 1000, 3),
-            "p90_ns": self.at(900) / 1000, "p99_ns": self.at(990) / 1000, "max_ns": self.at(1000) / 1000,
+            "conditions": self.definition.conditions, "count": t.count(), "min_ns": t.at_ps(0) / 1000,
+            "p50_ns": t.at_ps(500) / 1000, "mean_ns": round(self.value("mean") / 1000, 3),
+            "p90_ns": t.at_ps(900) / 1000, "p99_ns": t.at_ps(990) / 1000, "max_ns": t.at_ps(1000) / 1000,
             "recordings": self.counts, "steps": list(self.definition.steps),
         }  # fmt: skip
 
@@ -90,13 +87,11 @@ def stretches(origins: list[Origin]) -> list[Stretch]:
                 shown = f"exit {origin.exit_name(number)}"
             elif number >= 0:
                 shown = f"{name} of 0x{number:02x}"
-            one = out.setdefault(shown, Stretch(shown, definition, [], {}))
+            one = out.setdefault(shown, Stretch(shown, definition, Times(), {}))
             one.times.extend(times)
-            one.counts[origin.file] = one.counts.get(origin.file, 0) + len(times)
+            one.counts[origin.file] = one.counts.get(origin.file, 0) + times.count()
     place = {definition: n for n, definition in enumerate(DEFINITIONS)}
-    for one in out.values():
-        one.times.sort()
-    return sorted(out.values(), key=lambda s: (place[s.definition], -len(s.times), s.name))
+    return sorted(out.values(), key=lambda s: (place[s.definition], -s.times.count(), s.name))
 
 
 def costs_of(found: list[Stretch], base: dict[str, int], use: str) -> tuple[list[Step], list[str]]:
@@ -110,8 +105,8 @@ def costs_of(found: list[Stretch], base: dict[str, int], use: str) -> tuple[list
         steps = [name for name in stretch.definition.steps if name not in known]
         if not steps:
             continue
-        if len(stretch.times) < LEAST:
-            said.append(f"{stretch.name}: seen {len(stretch.times)} times, fewer than {LEAST}; sets no cost")
+        if stretch.times.count() < LEAST:
+            said.append(f"{stretch.name}: seen {stretch.times.count()} times, fewer than {LEAST}; sets no cost")
             continue
         before = [name for name in stretch.definition.steps if name in known]
         value = stretch.value(use)
@@ -125,13 +120,13 @@ def costs_of(found: list[Stretch], base: dict[str, int], use: str) -> tuple[list
         whole = sum(base[name] for name in steps)
         shares = [left * base[name] // whole if whole else left // len(steps) for name in steps]
         shares[0] += left - sum(shares)
-        how = f"{use} {value / 1000:g} ns of {len(stretch.times)} stretches '{stretch.name}'"
+        how = f"{use} {value / 1000:g} ns of {stretch.times.count()} stretches '{stretch.name}'"
         if before:
             how += f" less {', '.join(before)}"
         if len(steps) > 1:
             how += f", divided among {', '.join(steps)} in the base's proportions"
         for name, ps in zip(steps, shares, strict=True):
-            known[name] = Step(name, ps, len(stretch.times), how, list(stretch.counts))
+            known[name] = Step(name, ps, stretch.times.count(), how, list(stretch.counts))
     order = list(base)
     return sorted(known.values(), key=lambda step: order.index(step.name)), said
 

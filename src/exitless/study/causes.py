@@ -6,8 +6,11 @@ a window asked for once more, or by the guest's own instruction. It takes rows i
 
 from typing import Final
 
+from librt.vecs import vec
 from mypy_extensions import i64
 
+from exitless.record.columns import WHERE, A, B, kind_of, pcpu_of, vcpu_of
+from exitless.record.sinks import Sink
 from exitless.vocab.kinds import Kind
 
 # Exits by what they are, in VMX's and SVM's numbers, no two of which collide.
@@ -76,7 +79,7 @@ class Follows:
         self.origin: dict[int, int] = {}
 
 
-class Causes:
+class Causes(Sink):
     """All causes of one recording. ``messages`` counts what was sent through a guest's interrupt controllers."""
 
     def __init__(self) -> None:
@@ -91,10 +94,13 @@ class Causes:
         self.sent_number: dict[int, int] = {}
         self.last_accept: dict[int, int] = {}
 
-    def rows(self, rows: list[tuple[int, int, int, int, int, int]]) -> None:
-        """Follow some rows, in the order of time."""
-        for time, kind, pcpu, vcpu, a, b in rows:
-            self.one(time, kind, pcpu, vcpu, a, b)
+    def block(self, cells: vec[i64], count: i64) -> None:
+        """Follow a block of rows, in the order of time."""
+        n: i64 = 0
+        while n < count:
+            where: i64 = cells[n + WHERE]
+            self.one(cells[n], kind_of(where), pcpu_of(where), vcpu_of(where), cells[n + A], cells[n + B])
+            n += 1
 
     def one(self, time: i64, kind: i64, pcpu: i64, vcpu: i64, a: i64, b: i64) -> None:
         """Follow one row."""

@@ -6,6 +6,8 @@ from librt.vecs import vec
 from mypy_extensions import i64
 
 from exitless.bits.words import zeros
+from exitless.record.columns import WHERE, kind_of
+from exitless.record.sinks import Sink
 from exitless.vocab.kinds import Kind
 
 # Intervals at most; when they do not reach, two become one.
@@ -20,7 +22,7 @@ HOST_INTERRUPTS: Final = 4
 NAMES: Final = ("exits", "injections", "EOIs", "wake-ups", "host interrupts")
 
 
-class OverTime:
+class OverTime(Sink):
     """Counts of one recording: ``counts`` has each series' intervals one after the other. Units: ``length`` is ps."""
 
     def __init__(self) -> None:
@@ -28,10 +30,12 @@ class OverTime:
         self.counts: vec[i64] = zeros(SERIES * INTERVALS)
         self.last: i64 = 0
 
-    def rows(self, rows: list[tuple[int, int, int, int, int, int]]) -> None:
-        """Count some rows."""
-        for time, kind, _, _, _, _ in rows:
-            self.one(time, kind)
+    def block(self, cells: vec[i64], count: i64) -> None:
+        """Count a block of rows."""
+        n: i64 = 0
+        while n < count:
+            self.one(cells[n], kind_of(cells[n + WHERE]))
+            n += 1
 
     def one(self, time: i64, kind: i64) -> None:
         """Count one row."""

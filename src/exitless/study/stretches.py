@@ -5,11 +5,12 @@ tracer that stamps only exits, entries and the scheduler's records (Xen) have no
 stretches that begin or end there are left out for it.
 """
 
-from array import array
 from collections.abc import Iterable
 from typing import Final
 
-from exitless.study.trace_totals import LOST, UNKNOWN, Row
+from exitless.study.times import Times
+from exitless.study.trace_parts import UNKNOWN
+from exitless.study.trace_totals import LOST, Row
 from exitless.vocab.kinds import Kind, Owner, RunState
 
 # Exits by what they are, in VMX's and SVM's numbers, no two of which collide.
@@ -64,14 +65,14 @@ class Seen:
 
 
 class Stretches:
-    """Samples of the stretches of one recording, by name and number (an exit's code, a vector, -1). Units: ps.
+    """Samples of the stretches of one recording, by name and number (an exit's code, a vector, -1).
 
     ``stamped``: every row has a time of its own.
     """
 
     def __init__(self, stamped: bool) -> None:
         self.stamped = stamped
-        self.samples: dict[Key, array[int]] = {}
+        self.samples: dict[Key, Times] = {}
         self.cpus: dict[int, Seen] = {}
         self.on: dict[int, int] = {}
         self.loaded: dict[int, int] = {}
@@ -104,8 +105,8 @@ class Stretches:
         """Keep one length."""
         sample = self.samples.get((name, number))
         if sample is None:
-            sample = self.samples[name, number] = array("q")
-        sample.append(took)
+            sample = self.samples[name, number] = Times()
+        sample.add(took)
 
     def _cpu(self, pcpu: int, vcpu: int) -> Seen:
         key = vcpu if vcpu >= 0 else -10 - pcpu

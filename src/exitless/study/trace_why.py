@@ -2,10 +2,11 @@
 
 from typing import Any, Final
 
+from exitless.record.columns import Columns
 from exitless.study.causes import Cause, Caused, Causes
 from exitless.study.over_time import NAMES, OverTime
+from exitless.study.times import Times
 from exitless.study.trace_report import Facts
-from exitless.study.trace_totals import Row, Times
 from exitless.study.waking import Waker, Waking, Woken
 
 # Vectors of Linux's own on a host, which are the same on all of them.
@@ -25,11 +26,10 @@ class Why:
         self.waking = Waking()
         self.over = OverTime()
 
-    def rows(self, rows: list[Row]) -> None:
-        """Follow some rows, in the order of time."""
-        self.causes.rows(rows)
-        self.waking.rows(rows)
-        self.over.rows(rows)
+    def block(self, columns: Columns) -> None:
+        """Follow a block of rows, in the order of time."""
+        for sink in (self.causes, self.waking, self.over):
+            sink.block(columns.cells, columns.fill)
 
     def as_json(self, facts: Facts, report: dict[str, Any]) -> dict[str, Any]:
         """Make the fields that ``read`` has beside its report; ``report`` is that report."""
@@ -119,7 +119,7 @@ def wakers(seen: Waking, facts: Facts) -> list[dict[str, Any]]:
 
 def sample(times: Times) -> dict[str, int]:
     """Return a sample's count, percentiles and greatest."""
-    return {"count": len(times.sample), **times.as_json()}
+    return {"count": times.count(), **times.as_json()}
 
 
 def waits(seen: Waking, facts: Facts) -> list[dict[str, Any]]:
@@ -130,8 +130,8 @@ def waits(seen: Waking, facts: Facts) -> list[dict[str, Any]]:
         out.append({
             "vcpu": vcpu_name(facts, place), "after_wake_up_ns": sample(cpu.woken),
             "after_losing_pcpu_ns": sample(cpu.lost), "halts_polled_ns": sample(cpu.polled),
-            "halts_blocked_ns": sample(cpu.blocked), "polled_ns": sum(cpu.polled.sample) // 1000,
-            "blocked_ns": sum(cpu.blocked.sample) // 1000, "halt_poll_ns": poll if poll >= 0 else None,
+            "halts_blocked_ns": sample(cpu.blocked), "polled_ns": int(cpu.polled.total) // 1000,
+            "blocked_ns": int(cpu.blocked.total) // 1000, "halt_poll_ns": poll if poll >= 0 else None,
             "most_halt_poll_ns": int(cpu.most_poll_ns) if poll >= 0 else None, "poll_grown": int(cpu.grown),
             "poll_shrunk": int(cpu.shrunk),
         })  # fmt: skip

@@ -6,9 +6,12 @@ interrupt is the waker.
 
 from typing import Final
 
+from librt.vecs import vec
 from mypy_extensions import i64
 
-from exitless.study.trace_totals import Times
+from exitless.record.columns import WHERE, A, B, kind_of, pcpu_of, vcpu_of
+from exitless.record.sinks import Sink
+from exitless.study.times import Times
 from exitless.vocab.kinds import Kind, RunState
 
 LOST: Final = 0
@@ -61,7 +64,7 @@ class Waits:
         self.shrunk: i64 = 0
 
 
-class Waking:
+class Waking(Sink):
     """All wake-ups of one recording."""
 
     def __init__(self) -> None:
@@ -73,10 +76,13 @@ class Waking:
         self.stays: i64 = 0
         self.halts: i64 = 0
 
-    def rows(self, rows: list[tuple[int, int, int, int, int, int]]) -> None:
-        """Follow some rows, in the order of time."""
-        for time, kind, pcpu, vcpu, a, b in rows:
-            self.one(time, kind, pcpu, vcpu, a, b)
+    def block(self, cells: vec[i64], count: i64) -> None:
+        """Follow a block of rows, in the order of time."""
+        n: i64 = 0
+        while n < count:
+            where: i64 = cells[n + WHERE]
+            self.one(cells[n], kind_of(where), pcpu_of(where), vcpu_of(where), cells[n + A], cells[n + B])
+            n += 1
 
     def one(self, time: i64, kind: i64, pcpu: i64, vcpu: i64, a: i64, b: i64) -> None:
         """Follow one row."""
