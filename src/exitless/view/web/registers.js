@@ -61,7 +61,7 @@ function registersSection() {
   const real = r.origin !== "simulated";
   const note = real ? '<p class="quiet">Dots and ? are what no row of this trace tells.</p>' : found.virtual ? "" : `<p class="quiet">${r.host === "Xen" ? "Xen" : "The host"} keeps this local APIC in its own memory.${direct ? " While the guest runs, the selected vector is delivered directly and goes past it." : ""}</p>`;
   return `${top}<div class="grids">${grids.join("")}</div>`
-    + `<p class="key"><span>row: class, column: low nibble</span><span class="signs">${keySign("set")}set now ${keySign("cleared")}cleared now${open >= 0 ? ' <svg viewBox="0 0 12 12" aria-hidden="true"><path class="vppr" d="M0 6h12"/></svg>VPPR' : ""}</span></p>`
+    + `<p class="key"><span>row class, column nibble</span><span class="signs">${keySign("set")}set now ${keySign("cleared")}cleared now${open >= 0 ? ' <svg viewBox="0 0 12 12" aria-hidden="true"><path class="vppr" d="M0 6h12"/></svg>VPPR' : ""}</span></p>`
     + `<div class="fields">${fieldCells(r, found, before, after)}</div><dl class="besides">${found.virtual || real ? bitmapLine(found, before, after) + recognizedLine(found, after) : ""}${lapicLine(r)}${eventsLine(r, vcpu, found)}</dl>${note}</section>`;
 }
 
