@@ -48,7 +48,9 @@ function registersSection() {
   if (!found || !found.apic) {
     const why = vcpu >= 0 && (r.owns || [])[vcpu] === DOM0
       ? `${vcpuName(r, vcpu)} is a PV guest: it has no virtual APIC, only event channels.`
-      : "No row of this record moves a vector through a virtual APIC here; its registers are unknown.";
+      : r.origin === "simulated" && found && found.events
+        ? `Under ${r.name} interrupts reach ${vcpuName(r, vcpu)} as event channels: an upcall is injected, and no vector moves through a virtual APIC.`
+        : "No row of this record moves a vector through a virtual APIC here; its registers are unknown.";
     return `${top}<dl class="besides">${lapicLine(r)}${eventsLine(r, vcpu, found)}</dl><p class="quiet">${escaped(why)}</p></section>`;
   }
   const { before, after } = registersAt(found, state.cursor);
