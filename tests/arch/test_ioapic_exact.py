@@ -94,3 +94,20 @@ def test_an_accepted_level_waits_and_an_accepted_edge_does_not() -> None:
         assert ioapic.entries[0].low == level | STATUS | 0x41
         accepted(ioapic, 0)
         assert ioapic.entries[0].low == level | (REMOTE_IRR if level else 0) | 0x41
+
+
+def test_a_held_edge_is_sent_once() -> None:
+    """ioapic_masked_edge_is_held: the unmasking sends it, a second one has nothing left to send; a level is not held."""
+    ioapic = entry(0x41)
+    ioapic.choices.ioapic_masked_edge_is_held = 1
+    assert set_pin(ioapic, 0, 1) == Pin.MASKED
+    assert ioapic.entries[0].held == 1
+    assert write_entry_low(ioapic, 0, 0x41) == Pin.SEND
+    assert ioapic.entries[0].held == 0
+    accepted(ioapic, 0)
+    for low in (MASKED | 0x41, 0x41):
+        assert write_entry_low(ioapic, 0, low) == Pin.NOTHING
+    ioapic = entry(LEVEL | 0x41)
+    ioapic.choices.ioapic_masked_edge_is_held = 1
+    assert set_pin(ioapic, 0, 1) == Pin.MASKED
+    assert ioapic.entries[0].held == 0
