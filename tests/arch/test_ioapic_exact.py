@@ -97,7 +97,7 @@ def test_an_accepted_level_waits_and_an_accepted_edge_does_not() -> None:
 
 
 def test_a_held_edge_is_sent_once() -> None:
-    """ioapic_masked_edge_is_held: the unmasking sends it, a second one has nothing left to send; a level is not held."""
+    """ioapic_masked_edge_is_held: the unmasking sends it, a second one has nothing left to send; no level is held."""
     ioapic = entry(0x41)
     ioapic.choices.ioapic_masked_edge_is_held = 1
     assert set_pin(ioapic, 0, 1) == Pin.MASKED
