@@ -1,5 +1,5 @@
-"""AVIC against a second one that shares nothing with it: IPIs of every form, doorbells, delivery, EOI, the IOMMU, in any
-order, on four vCPUs whose tables are good and bad.
+"""AVIC against a second one that shares nothing with it: IPIs of every form, doorbells, delivery, EOI and the IOMMU, in
+any order, on four vCPUs whose tables are good and bad.
 """
 
 from hypothesis import Phase, settings
