@@ -29,7 +29,8 @@ SID = 0x1234
 fields = st.builds(
     lambda low, middle, source, high, odd: low | middle << 32 | source << 64 | high << 96 | odd,
     st.builds(lambda flags, im, vector: flags | im << 15 | vector << 16,
-              st.sampled_from([1, 1, 1, 3, 0, 2, 0x0D, 0x11, 0x81, 0x21, 0xF01, 0x4001]), st.integers(0, 1), st.integers(0, 255)),
+              st.sampled_from([1, 1, 1, 3, 0, 2, 0x0D, 0x11, 0x81, 0x21, 0xF01, 0x4001]),
+              st.integers(0, 1), st.integers(0, 255)),
     st.sampled_from([0, 0x0300, 0xFF00, 0x12345678, 0x1000, 0x40, 0xFFFFFFC0]),
     st.builds(lambda sid, sq, svt: sid | sq << 16 | svt << 18,
               st.sampled_from([SID, SID ^ 4, SID ^ 2, SID ^ 1, SID ^ 7, SID ^ 8, 0x1113, 0x1313, 0x1212]),
@@ -40,7 +41,8 @@ fields = st.builds(
 entries = fields | st.integers(0, (1 << 128) - 1)
 addresses = st.builds(
     lambda index, shv, form, low: 0xFEE00000 | (index & 0x7FFF) << 5 | (index >> 15) << 2 | shv << 3 | form << 4 | low,
-    st.sampled_from([0, 0, 1, 2, 3, 4, 0x7FFF, 0x8000]), st.integers(0, 1), st.sampled_from([1, 1, 1, 0]), st.integers(0, 3),
+    st.sampled_from([0, 0, 1, 2, 3, 4, 0x7FFF, 0x8000]), st.integers(0, 1), st.sampled_from([1, 1, 1, 0]),
+    st.integers(0, 3),
 )  # fmt: skip
 datas = st.sampled_from([0, 0, 0, 1, 2, 3, 4, 0x4031, 0xC1F1, 0x1_0000, 0x8000_0001])
 

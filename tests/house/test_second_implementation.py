@@ -1,4 +1,4 @@
-"""Every rule of the manuals is met by the second, naive implementation in tests/naive, or it is said here what meets it."""
+"""Every rule of the manuals is met by the naive implementation in tests/naive, or it is said here what meets it."""
 
 import ast
 import re

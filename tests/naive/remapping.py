@@ -1,4 +1,4 @@
-"""A second, slow remapping unit: requests and entries as whole numbers, read bit by bit from VT-d 5.1, 5.2, 9.9 to 9.11.
+"""A second, slow remapping unit: requests and entries as whole numbers, bit by bit. VT-d 5.1, 5.2, 9.9 to 9.11.
 
 It shares nothing with the package. What the specification leaves open is answered as the package's defaults answer it.
 """
