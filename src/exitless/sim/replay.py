@@ -91,7 +91,7 @@ class ReplayMachine(Machine):
             cpu.callback_style = Callback.VECTOR
             cpu.callback_vector = callback_vector
         cpu.state.interrupt_flag = 1
-        vcpu.pcpu = number
+        self.home(vcpu, number)
         vcpu.pinned = number
         vcpu.ran_on = number
         vcpu.runstate = state
