@@ -16,6 +16,7 @@ from exitless.arch.svm.tables import Backing, LogicalEntry, PhysicalEntry, Table
 from exitless.arch.svm.vmcb import Vmcb
 from exitless.arch.vmx.access import Operation
 from exitless.arch.vmx.boundary import Pending
+from exitless.arch.vmx.choices import VMX_CHOICES, VmxChoices
 from exitless.arch.vmx.controls import Controls
 from exitless.arch.vmx.injection import GuestState
 from exitless.arch.vmx.leaving import NO_VECTOR, ExitInformation
@@ -83,7 +84,7 @@ UNITS: list[tuple[type, tuple[object, ...], str, dict[str, object]]] = [
         "use_tpr_shadow virtualize_apic_accesses virtualize_x2apic_mode apic_register_virtualization "
         "virtual_interrupt_delivery tertiary ipi_virtualization apic_timer_virtualization notification_vector "
         "descriptor_address msr_bitmap_address virtual_apic_address apic_access_address pid_table_address "
-        "last_pid_index virtual_timer_vector addresses_32_bit virtual_reads_with_vid blocking_delays_external "
+        "last_pid_index virtual_timer_vector addresses_32_bit mwait_exiting "
         "tpr_threshold",
         {"ext_int_exiting": 1, "hlt_exiting": 1, "msr_bitmaps": 1, "secondary": 1, "ack_int_on_exit": 1,
          "physical_width": 46, "msr_read_exit": [0] * 8, "msr_write_exit": [0] * 8},
@@ -171,6 +172,7 @@ def test_the_tables_hold_what_was_asked_for() -> None:
 
 def test_the_defaults_are_those_of_the_table() -> None:
     """What is printed as the default of a switch is what a unit starts with."""
-    assert {row.name: getattr(Choices(), row.name) for row in CHOICES} == {row.name: row.default for row in CHOICES}
+    for unit, rows in ((Choices(), CHOICES), (VmxChoices(), VMX_CHOICES)):
+        assert {row.name: getattr(unit, row.name) for row in rows} == {row.name: row.default for row in rows}
     row = Choice("a", 1, "b", "c", "d")
     assert (row.name, row.default, row.decides, row.mark, row.cites) == ("a", 1, "b", "c", "d")

@@ -188,7 +188,7 @@ def test_t20_an_external_interrupt_exits_whatever_if_says() -> None:
 def test_t20_blocking_delays_an_exit_by_choice_only(delays: int, blocking: str) -> None:
     """25.2 leaves it open: with the switch the exit waits one instruction, without it, it does not."""
     o = oracle("")
-    o.controls.blocking_delays_external = delays
+    o.controls.choices.vmx_blocking_delays_external = delays
     o.enter()
     if blocking == "sti":
         o.load_flag(0)

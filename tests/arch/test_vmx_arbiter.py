@@ -166,6 +166,7 @@ def test_exit_reasons_have_the_manuals_numbers_and_names() -> None:
         "EXCEPTION_NMI": 0, "EXTERNAL_INTERRUPT": 1, "INIT_SIGNAL": 3, "SIPI_SIGNAL": 4,
             "INTERRUPT_WINDOW": 7, "NMI_WINDOW": 8, "CPUID": 10, "HLT": 12,
         "VMCALL": 18, "CR_ACCESS": 28, "IO_INSTRUCTION": 30, "MSR_READ": 31, "MSR_WRITE": 32, "INVALID_STATE": 33,
+            "MWAIT_INSTRUCTION": 36,
         "MONITOR_TRAP_FLAG": 37,
         "TPR_BELOW_THRESHOLD": 43, "APIC_ACCESS": 44, "EOI_INDUCED": 45, "EPT_VIOLATION": 48,
         "PREEMPTION_TIMER": 52, "APIC_WRITE": 56,

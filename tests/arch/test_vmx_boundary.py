@@ -85,7 +85,7 @@ def test_nmi_and_its_window(bits: tuple[int, ...]) -> None:
 def test_whether_blocking_delays_an_external_interrupt_that_exits_is_a_switch() -> None:
     for delays, sti, mov_ss, flag, exiting in product((0, 1), repeat=5):
         controls, state = Controls(), GuestState()
-        controls.blocking_delays_external, controls.ext_int_exiting = delays, exiting
+        controls.choices.vmx_blocking_delays_external, controls.ext_int_exiting = delays, exiting
         state.sti_blocking, state.mov_ss_blocking, state.interrupt_flag = sti, mov_ss, flag
         blocked = sti or mov_ss
         if exiting:

@@ -186,16 +186,16 @@ def test_which_vectors_a_type_may_have(vector: int) -> None:
         pushes = kind == EventType.HARDWARE_EXCEPTION and vector in (8, 10, 11, 12, 13, 14, 17)
         for error in (0, 0x800):
             state = guest(entry_vector=vector, entry_type=kind, entry_bits=error)
-            assert is_event(state) == (expected and pushes == bool(error))
+            assert is_event(state, Controls()) == (expected and pushes == bool(error))
 
 
 def test_reserved_bits_of_the_event_field() -> None:
     for bit in range(12, 31):
         state = guest(entry_vector=0x41, entry_bits=1 << bit)
-        assert not is_event(state)
+        assert not is_event(state, Controls())
         assert control_check(Controls(), state, 0) == Check.EVENT_FIELD
         assert judge_entry(Controls(), state, 0, False) == Entry.INVALID_CONTROLS
-    assert is_event(guest(entry_bits=1 << 12)), "bits count only with the valid bit"
+    assert is_event(guest(entry_bits=1 << 12), Controls()), "bits count only with the valid bit"
 
 
 # ---- guest state ----

@@ -35,8 +35,8 @@ def table(*entries: int) -> "vec[i64]":
 def test_each_bit_of_the_icr_that_keeps_an_ipi_from_being_virtualized(bit: int) -> None:
     """Mode 10:8, logical 11, 12, 13, level 15, 17:16, shorthand 19:18 and 31:20 must be 0; 14 and vector are free."""
     free = bit < 8 or bit == 14
-    assert is_virtual_ipi(0x41 | 1 << bit) == free
-    assert not (is_virtual_ipi(0x41 | 1 << bit) and is_virtual_self_ipi(0x41 | 1 << bit)), "never both"
+    assert is_virtual_ipi(0x41 | 1 << bit, Controls()) == free
+    assert not (is_virtual_ipi(0x41 | 1 << bit, Controls()) and is_virtual_self_ipi(0x41 | 1 << bit)), "never both"
 
 
 @pytest.mark.parametrize("vector", range(256))
@@ -136,7 +136,7 @@ def test_the_later_edition_reads_eoi_and_icr_with_virtual_interrupt_delivery_alo
     controls = Controls()
     controls.use_tpr_shadow = controls.virtual_interrupt_delivery = 1
     for later, offset, size in product((0, 1), range(0, 1024), (1, 2, 4)):
-        controls.virtual_reads_with_vid = later
+        controls.choices.vmx_reads_with_vid = later
         answer = page_read(VirtualApic(), controls, Operation(), offset, size)
         virtual = offset == 0x080 or (later and offset in (0x0B0, 0x300))
         assert answer == (Access.VIRTUALIZED if virtual else Exit.APIC_ACCESS)

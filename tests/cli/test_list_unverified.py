@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from exitless.arch.choices import CHOICES
+from exitless.arch.vmx.choices import VMX_CHOICES
 from exitless.cli.main import main
 
 
@@ -13,11 +14,11 @@ def test_every_choice_is_listed_with_default_mark_and_source(tmp_path: Path) -> 
     target = tmp_path / "unverified.json"
     assert main(["list", "rules", "--unverified", "--json", str(target)]) == 0
     rows = {row["name"]: row for row in json.loads(target.read_text())["rules"]}
-    for choice in CHOICES:
+    for choice in [*CHOICES, *VMX_CHOICES]:
         says = rows[choice.name]["says"]
         assert f"Default {choice.default}; {choice.mark}." in says and choice.decides in says
         assert rows[choice.name]["cites"] == choice.cites
-    assert {"switches.rescan_pir", "mech.direct"} <= set(rows)
+    assert {"switches.rescan_pir", "mech.direct", "vmx.priority"} <= set(rows)
 
 
 def test_the_table_on_the_terminal_fits_its_width(

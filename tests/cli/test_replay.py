@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from exitless.cli.main import main
-from exitless.cli.replay import cost_table
 from exitless.cli.replay import read as read_for_replay
 from exitless.record.store import read as read_record
+from exitless.scenario.costs import Preset
 from exitless.vocab.kinds import Kind
 from tests.shared import shared
 from tests.traces.helpers import DATA, EXCERPTS, excerpt, report_of
@@ -116,7 +116,7 @@ def test_without_what_was_learned_of_guest_code_only_asking_again_is_left(capsys
 def test_every_rising_edge_is_injected_once() -> None:
     """Between two events that found upcall_pending clear lies exactly one injection, and no law of state breaks."""
     replay = read_for_replay(str(shared(INTEL)), 0)
-    replay.simulate(cost_table(None, 2_400_000_000), True)
+    replay.simulate(Preset("illustrative", 2_400_000_000, {}), True)
     waiting = dict.fromkeys(range(len(replay.vcpus)), 0)
     edges = 0
     for e in replay.record:
@@ -141,10 +141,10 @@ def test_out_keeps_a_record_that_names_its_exits(tmp_path: Path, capsys: pytest.
 def test_costs_of_a_file_take_the_place_of_the_presets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     costs = tmp_path / "costs.toml"
     costs.write_text('[cost]\nexit = { ns = 450 }\nentry = { cycles = 900 }\nassist = "1 us"\n')
-    preset = cost_table(str(costs), 1_000_000_000)
+    preset = Preset(str(costs), 1_000_000_000, {})
     assert list(preset.ps[:2]) == [450_000, 900_000] and 1_000_000 in preset.ps
     status, out, _ = said(capsys, str(PVH1), "--costs", str(costs))
-    assert status == 0 and "costs: illustrative, and 3 of" in out
+    assert status == 0 and "3 of 61 steps from" in " ".join(out.split())
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_costs_of_a_file_take_the_place_of_the_presets(tmp_path: Path, capsys: p
         ("[cost]\nexit = { ns = -4 }", "cost.exit: expected"),
         ('[cost]\nexit = "long"', "cost.exit:"),
         ("[cost", "not valid TOML"),
-        (None, "cannot be read"),
+        (None, "cannot read the costs"),
     ],
 )
 def test_bad_costs_are_refused(text: str | None, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

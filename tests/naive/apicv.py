@@ -41,7 +41,7 @@ class Descriptor:
     """A posted-interrupt descriptor."""
 
     def __init__(self) -> None:
-        self.pir = self.on = self.sn = 0
+        self.pir = self.on = self.sn = self.nv = self.ndst = 0
 
 
 class Operation:
@@ -63,6 +63,11 @@ class Processor:
         self.activity = ACTIVE
         self.eoi_exit_bitmap = 0
         self.tpr_threshold = 0
+        self.pid_table: dict[int, int] = {}
+        self.last_pid_index = 0
+        self.physical_width = 46
+        self.memory: dict[int, Descriptor] = {}
+        self.notifications: list[tuple[int, int]] = []
 
     # The page.
 
@@ -188,7 +193,8 @@ class Processor:
         if offset >> 2 & 3 or offset + size - 1 >> 2 & 3:  # 2
             raise access
         if "REG" not in self.control:  # 3
-            if offset != 0x080:
+            later = {0x0B0, 0x300} if {"VID", "NEW READS"} <= self.control else set()
+            if offset not in {0x080, *later}:
                 raise access
         elif offset - offset % 16 not in READ_ROWS:  # 4
             raise access
@@ -206,6 +212,8 @@ class Processor:
             allowed = offset - offset % 16 in WRITE_ROWS
         elif "VID" in self.control:
             allowed = offset in (0x080, 0x0B0, 0x300)
+        elif "IPIV" in self.control:
+            allowed = offset in (0x080, 0x300)
         else:
             allowed = offset == 0x080
         if not allowed:
@@ -223,6 +231,8 @@ class Processor:
             self.eoi_virtualization()
         elif offset == 0x300 and "VID" in self.control and self_ipi_ok(self.get(VICR_LO)):
             self.self_ipi_virtualization(self.get(VICR_LO) & 0xFF)
+        elif offset == 0x300 and "IPIV" in self.control and ipi_ok(self.get(VICR_LO)):
+            self.ipi_virtualization(self.get(VICR_LO) & 0xFF, self.get(VICR_HI) >> 24)
         elif 0x310 <= offset <= 0x313:
             self.put(VICR_HI, self.get(VICR_HI) & 0xFF000000)
         else:
@@ -239,8 +249,12 @@ class Processor:
         if "MSRB" not in self.control or intercepted:
             raise VmExit(32, 0)
         special = msr == 0x808 or ("VID" in self.control and msr in (0x80B, 0x83F))
+        special = special or ("IPIV" in self.control and msr == 0x830)
         if "VX2" not in self.control or not special:
             raise RealApic
+        if msr == 0x830:
+            self.write_virtual_icr(value)
+            return
         if value >> (0 if msr == 0x80B else 8):  # 1
             raise GeneralProtection
         self.put((msr & 0xFF) << 4, value, 8)  # 2
@@ -252,6 +266,43 @@ class Processor:
             self.self_ipi_virtualization(value)
         else:
             raise VmExit(56, 0x3F0)
+
+    def write_virtual_icr(self, value: int) -> None:
+        """WRMSR 830H with IPI virtualization."""
+        if value >> 20 & 0xFFF or value >> 16 & 3 or value >> 13 & 1:  # 1
+            raise GeneralProtection
+        self.put(VICR_LO, value, 8)  # 2
+        if not ipi_ok(value & 0xFFFFFFFF):  # 3
+            raise VmExit(56, 0x300)
+        self.ipi_virtualization(value & 0xFF, value >> 32)
+
+    # 30.1.6 of the later edition.
+
+    def ipi_virtualization(self, vector: int, target: int) -> None:
+        if vector < 16 or target > self.last_pid_index:  # 1, 2
+            raise VmExit(56, 0x300)
+        entry = self.pid_table.get(target, 0)  # 3
+        if entry >> self.physical_width or entry & 0x3F != 1:  # 4
+            raise VmExit(56, 0x300)
+        descriptor = self.memory[entry - 1]  # 5
+        descriptor.pir |= 1 << vector  # 6
+        if not descriptor.on and not descriptor.sn:  # 7
+            descriptor.on = 1
+            self.notifications.append((descriptor.ndst, descriptor.nv))  # 8
+
+
+def ipi_ok(low: int) -> bool:
+    """Judge an ICR value for IPI virtualization bit field by bit field."""
+    return (
+        low >> 20 & 0xFFF == 0
+        and low >> 18 & 3 == 0b00
+        and low >> 16 & 3 == 0
+        and low >> 15 & 1 == 0
+        and low >> 13 & 1 == 0
+        and low >> 12 & 1 == 0
+        and low >> 11 & 1 == 0
+        and low >> 8 & 7 == 0
+    )
 
 
 def self_ipi_ok(low: int) -> bool:

@@ -72,10 +72,10 @@ def row_digests(scenario: str, mechanism: str, seed: int, length_ps: int) -> tup
 
 def replay_digest(path: str) -> tuple[int, str]:
     """Replay a recording and return how many rows came out and their digest."""
-    from exitless.cli.replay import cost_table
     from exitless.cli.replay import read as read_for_replay
+    from exitless.scenario.costs import Preset
 
     replay = read_for_replay(path, 2_600_000_000)
-    replay.simulate(cost_table(None, 2_600_000_000), True)
+    replay.simulate(Preset("illustrative", 2_600_000_000, {}), True)
     r = replay.record
     return len(r), digest({"time": list(r.time), "where": list(r.where), "a": list(r.a), "b": list(r.b)})

@@ -3,7 +3,7 @@
 from exitless.record.block import Event, Record
 from exitless.record.sinks import Sink
 from exitless.scenario import Built, load, prepare
-from exitless.scenario.build import COST_NAMES
+from exitless.scenario.costs import COST_NAMES
 from exitless.vocab.kinds import Kind
 
 MS = 1_000_000_000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exitless.scenario.build import COST_NAMES
+from exitless.scenario.costs import COST_NAMES
 from exitless.sim.calendar import Calendar
 from exitless.sim.chance import Stream, mix
 from exitless.sim.costs import Cost

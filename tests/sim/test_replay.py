@@ -3,7 +3,7 @@
 import pytest
 
 from exitless.record.block import Header, Record
-from exitless.scenario.build import Preset
+from exitless.scenario.costs import Preset
 from exitless.sim.replay import ReplayMachine
 from exitless.sim.state import Domain
 from exitless.vocab.exits import Exit

@@ -171,7 +171,7 @@ CHOICES: Final[list[Choice]] = [
     ),
     Choice(
         "timer_any_mode_change_disarms", 1,
-        "1: every change of the timer mode disarms the timer, as the manual says; 0: only one into or out of TSC- "
+        "1: every change of the timer mode disarms the timer, as the manual says; 0: only one into or out of TSC-"
         "deadline mode, as KVM does.",
         "code reading", "SDM apic.timer",
     ),

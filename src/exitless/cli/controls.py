@@ -70,7 +70,7 @@ def limits() -> dict[str, list[Any]]:
 def checked(key: str, value: Any, here: dict[str, Any]) -> Any:
     """Return a control's new value. Errors: ScenarioError in one sentence that names the range."""
     if key == "costs":
-        if value not in preset_names():
+        if value not in (*preset_names(), here["costs"]):
             raise ScenarioError(f'costs: there is no cost table "{str(value)[:40]}"{near(str(value), preset_names())}')
         return value
     control = next((c for c in CONTROLS if c.key == key), None)

@@ -13,6 +13,7 @@ from exitless.bits.words import ON_PAGE, PACKED, bits_of
 from exitless.cli.output import console, ns, progress, write_json
 from exitless.cli.run import primary_source
 from exitless.cli.sentences import RULES, rule_of, say
+from exitless.cli.simulating import add_costs_option
 from exitless.errors import ScenarioError
 from exitless.mech.catalog import find
 from exitless.record.block import Event, Header, Record
@@ -42,6 +43,7 @@ def add_parser(subparsers: Any) -> None:
     )
     p.add_argument("--seed", type=int, help="seed of every random stream (default: the scenario's)")
     p.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change the scenario")
+    add_costs_option(p)
     p.add_argument("--json", metavar="FILE", help="write the steps as JSON (- for standard output)")
     p.set_defaults(run=run)
 
@@ -241,8 +243,8 @@ def print_journey(out: Console, built: Built, source: int, window: tuple[int, in
         paragraph(out, row.says)
     paragraph(
         out,
-        f"Times are from its assertion at {first / 1e6:.3f} µs of the run (seed {header.seed}); costs are from table "
-        f"'{built.preset.name}', each with its origin in `exitless list costs`.",
+        f"Times are from its assertion at {first / 1e6:.3f} µs of the run (seed {header.seed}); costs: "
+        f"{built.preset.sentence()}",
         style="dim",
     )
     out.print()
@@ -277,7 +279,7 @@ def print_sources(out: Console, steps: list[Step], header: Header, width: int) -
 
 def kinds_of(costs: list[tuple[str, int, str]]) -> str:
     """Name the kinds of origin of some costs."""
-    return ", ".join(sorted({origin.split(":")[0] for _, _, origin in costs}))
+    return ", ".join(sorted({origin.partition(": ")[0] for _, _, origin in costs}))
 
 
 def pick_source(built: Built, name: str | None) -> int:

@@ -10,20 +10,22 @@ from rich.table import Table
 from rich.text import Text
 
 from exitless.arch.choices import CHOICES
+from exitless.arch.vmx.choices import VMX_CHOICES
 from exitless.bits import units
 from exitless.cli.output import console, write_json
 from exitless.mech.catalog import CATALOG
 from exitless.scenario import library_names, load
-from exitless.scenario.build import COST_NAMES, Preset
+from exitless.scenario.costs import COST_NAMES, Preset
+from exitless.scenario.sweeps import read_study, study_names
 from exitless.study.cites import reference
 from exitless.vocab.table import TABLE
 
-TOPICS = ("mechanisms", "scenarios", "costs", "worlds", "kinds", "rules")
+TOPICS = ("mechanisms", "scenarios", "studies", "costs", "worlds", "kinds", "rules")
 
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
-    p = subparsers.add_parser("list", help="what there is: mechanisms, scenarios, costs, worlds, kinds, rules")
+    p = subparsers.add_parser("list", help="what there is: mechanisms, scenarios, studies, costs, worlds, kinds, rules")
     p.add_argument("topic", nargs="?", choices=TOPICS, help="one of them (default: the number of each)")
     p.add_argument("--unverified", action="store_true", help="only rules and switches that no source settles")
     p.add_argument("--json", metavar="FILE", help="write it as JSON (- for standard output)")
@@ -38,6 +40,11 @@ def mechanisms() -> list[tuple[str, str, str]]:
 def scenarios() -> list[tuple[str, str, str]]:
     """Every scenario of the library."""
     return [(n, load(n)[0].title, "") for n in library_names()]
+
+
+def studies() -> list[tuple[str, str, str]]:
+    """Every study of the library."""
+    return [(n, (found := read_study(n)).file.title, f"scenario: {found.file.scenario}") for n in study_names()]
 
 
 def costs() -> list[tuple[str, str, str]]:
@@ -127,6 +134,12 @@ UNVERIFIED = [
         "ELI shadow-idt",
     ),
     (
+        "vmx.priority",
+        "software that writes offset 0A0H of the page of a running guest changes VPPR itself; a processor may keep a "
+        "copy of its own",
+        "SDM apicv.state",
+    ),
+    (
         "x86.ioapic",
         "layout of entries and numbers of registers of the I/O APIC, from memory and in accord with Linux's ioapic.c",
         "KVM ioapic.c registers",
@@ -141,7 +154,7 @@ UNVERIFIED = [
 
 def unverified() -> list[tuple[str, str, str]]:
     """Every switch for what no source settles: the simulator's, and the rules' own with default and mark."""
-    rules_own = [(c.name, f"{c.decides} Default {c.default}; {c.mark}.", c.cites) for c in CHOICES]
+    rules_own = [(c.name, f"{c.decides} Default {c.default}; {c.mark}.", c.cites) for c in [*CHOICES, *VMX_CHOICES]]
     return UNVERIFIED + rules_own
 
 
@@ -150,6 +163,7 @@ def run(args: argparse.Namespace) -> int:
     makers = {
         "mechanisms": mechanisms,
         "scenarios": scenarios,
+        "studies": studies,
         "costs": costs,
         "worlds": worlds,
         "kinds": kinds,
@@ -167,7 +181,12 @@ def run(args: argparse.Namespace) -> int:
             return 0
     widest = max(len(name) for name, _, _ in rows)
     t = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, width=min(out.width, 120))
-    t.add_column(args.topic[:-1], overflow="fold", min_width=min(widest, out.width // 3), max_width=out.width // 3)
+    t.add_column(
+        "study" if args.topic == "studies" else args.topic[:-1],
+        overflow="fold",
+        min_width=min(widest, out.width // 3),
+        max_width=out.width // 3,
+    )
     t.add_column("what it is, and its source", overflow="fold")
     for name, says, cites in rows:
         source = reference(cites) if args.topic == "mechanisms" else cites

@@ -149,7 +149,8 @@ class Bench:
         names = self.mechanisms(base)
         return {
             "scenario": what, "scenarios": self.names(), "mechanisms": names, "says": {m: says[m] for m in names},
-            "values": values_of(asked.scenario), "base": values_of(base), "limits": limits(), "costs": preset_names(),
+            "values": values_of(asked.scenario), "base": values_of(base), "limits": limits(),
+            "costs": list(dict.fromkeys([base.host.costs, *preset_names()])),
         }  # fmt: skip
 
     def words(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -32,8 +32,10 @@ COMMANDS: Final = {
     "whatif": "predict the exits of a recording or table under other mechanisms",
     "judge": "find the first event of a recording that no legal execution explains",
     "replay": "simulate the host below a recording, and compare",
+    "calibrate": "measure the steps in recordings and write them as costs for run and replay",
     "check": "explore a delivery protocol in every order",
     "vectors": "replay conformance vectors against the rules",
+    "sweep": "simulate the many scenarios of a study, in parallel, and go on where it stopped",
     "bench": "measure the engine against C and SimPy",
 }
 

@@ -2,21 +2,18 @@
 
 import argparse
 import time
-import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 
-from exitless.bits import units
 from exitless.cli.output import console, ns, progress, write_json
 from exitless.cli.read import PATIENCE, frequency, table
 from exitless.errors import TraceError
 from exitless.record.block import Header, Record
 from exitless.record.store import write as store
-from exitless.scenario.build import COST_NAMES, Preset
-from exitless.scenario.load import near
+from exitless.scenario.costs import COST_NAMES, DEFAULT, Preset
 from exitless.sim.replay import ReplayMachine
 from exitless.sim.state import Domain
 from exitless.study.arrivals import OTHER, SAME, Arrivals
@@ -26,7 +23,6 @@ from exitless.traces.xentrace import Xentrace
 from exitless.vocab.given import Given
 from exitless.vocab.kinds import Kind, Owner
 
-PRESET: Final = "illustrative"
 MOST_VCPUS: Final = 4096
 # What a lane's end allows for what was under way, so that a replay's last exit is not cut off by its own costs.
 TAIL_PS: Final = 1_000_000_000
@@ -36,7 +32,10 @@ def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     p = subparsers.add_parser("replay", help="simulate the host below a recording, and compare")
     p.add_argument("trace", metavar="TRACE", help="an xentrace recording, packed or not (- for standard input)")
-    p.add_argument("--costs", metavar="FILE", help=f"a cost table, as scenario/presets has them (default: {PRESET})")
+    p.add_argument(
+        "--costs", metavar="FILE", default=DEFAULT,
+        help=f"a cost table: a .toml file, as `exitless calibrate` writes, or a table's name (default: {DEFAULT})",
+    )  # fmt: skip
     p.add_argument("--cpu-hz", metavar="HZ", help='clock of the recording, for example "2.6 GHz" or 2.6G')
     p.add_argument(
         "--interrupts-on", action="store_true",
@@ -60,7 +59,7 @@ class Replay:
         self.simulated = Counts()
         self.arrived = 0
         self.alone = False
-        self.costs = PRESET
+        self.costs = DEFAULT
 
     def exit_name(self, reason: int) -> str:
         """Name one of the simulator's exit numbers as the vendor whose exits the recording holds."""
@@ -71,7 +70,7 @@ class Replay:
 
     def simulate(self, preset: Preset, dark: bool) -> None:
         """Build the host, give it what the recording gave, and let it run. ``dark`` False: interrupts count as on."""
-        self.costs = preset.name
+        self.costs = preset.sentence()
         machine = ReplayMachine(len(self.vcpus), [self.record])
         for n, ps in enumerate(preset.ps):
             machine.costs[n] = ps
@@ -179,51 +178,6 @@ def read_once(path: str, clock_hz: int, alone: bool) -> Replay:
         return replay
 
 
-def cost_table(path: str | None, clock_hz: int) -> Preset:
-    """Return the costs: the preset's, with what a file of the same shape says in their place.
-
-    Errors: TraceError with the place of whatever the file should not hold.
-    """
-    preset = Preset(PRESET, clock_hz, {})
-    if path is None:
-        return preset
-    try:
-        data = tomllib.loads(Path(path).read_text("utf-8"))
-    except OSError as problem:
-        raise TraceError(f"--costs {path}: cannot be read: {(problem.strerror or str(problem)).lower()}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise TraceError(f"--costs {path}: not valid TOML: {problem}") from None
-    costs = data.get("cost")
-    if not isinstance(costs, dict):
-        raise TraceError(
-            f"--costs {path}: has no table [cost]; expected one line a step, such as exit = {{ ns = 450 }}"
-        )
-    preset.name = f"{PRESET}, and {len(costs)} of {path}"
-    for name, row in costs.items():
-        if name not in COST_NAMES:
-            raise TraceError(f"--costs {path}: cost.{name}: no such step{near(name, COST_NAMES)}")
-        n = COST_NAMES.index(name)
-        preset.ps[n] = picoseconds(row, clock_hz, f"--costs {path}: cost.{name}")
-        preset.origins[n] = str(row.get("origin", "set")) if isinstance(row, dict) else "set"
-        preset.sources[n] = str(row.get("source", path)) if isinstance(row, dict) else path
-    return preset
-
-
-def picoseconds(row: object, clock_hz: int, where: str) -> int:
-    """Read one cost: cycles, ns, or a time with its unit. Errors: TraceError."""
-    try:
-        if isinstance(row, str):
-            return int(units.parse_time_ps(row))
-        if isinstance(row, dict):
-            for key, unit in (("cycles", 1), ("ns", 0)):
-                value = row.get(key)
-                if isinstance(value, int | float) and 0 <= value < 1e12:
-                    return units.cycles_to_ps(round(value), clock_hz) if unit else round(value * 1000)
-    except ValueError as problem:
-        raise TraceError(f"{where}: {problem}") from None
-    raise TraceError(f'{where}: expected {{ cycles = 900 }}, {{ ns = 375 }} or "375 ns", got {row!r}')
-
-
 def explanation(replay: Replay, tax: dict[str, Any]) -> list[str]:
     """Say what the window tax is made of on both sides, and what the recording does not tell."""
     r, s = tax["recorded"], tax["simulated"]
@@ -299,9 +253,9 @@ def show(out: Console, replay: Replay, lines: list[Line], tax: dict[str, Any]) -
 def run(args: argparse.Namespace) -> int:
     """Do it. Returns: 0. Errors: TraceError for a recording or a cost table that cannot be used."""
     clock_hz = frequency(args.cpu_hz)
-    cost_table(args.costs, 2_400_000_000)
+    Preset(args.costs, 2_400_000_000, {})
     replay = read(args.trace, clock_hz)
-    preset = cost_table(args.costs, replay.reader.clock_hz)
+    preset = Preset(args.costs, replay.reader.clock_hz, {})
     replay.simulate(preset, not args.interrupts_on)
     comparison = replay.compare()
     lines, tax = comparison.lines(), comparison.tax()

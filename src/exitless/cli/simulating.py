@@ -1,10 +1,31 @@
 """What commands that simulate take alike: mechanisms, seed, length and changes of a scenario."""
 
 import argparse
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from exitless.errors import ScenarioError
 from exitless.scenario import LONGEST_PS, Scenario, check_mechanisms, load, time_within
+
+
+class CostsOption(argparse.Action):
+    """``--costs NAME``: the same as ``--set host.costs=NAME``, so that every run of a command takes it alike."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:  # fmt: skip
+        """Add the change."""
+        namespace.set = [*namespace.set, f"host.costs={json.dumps(str(values), ensure_ascii=False)}"]
+
+
+def add_costs_option(p: Any) -> None:
+    """Declare the option that chooses the costs; ``--set`` must be declared as well."""
+    p.add_argument(
+        "--costs", metavar="FILE", action=CostsOption,
+        help="a cost table: a .toml file, as `exitless calibrate` writes, or a table's name (`exitless list costs`)",
+    )  # fmt: skip
 
 
 def add_scenario_options(p: Any) -> None:
@@ -19,6 +40,7 @@ def add_scenario_options(p: Any) -> None:
         metavar="PATH=VALUE",
         help="change the scenario, for example device[0].load=60",
     )
+    add_costs_option(p)
 
 
 def asked(what: str, args: argparse.Namespace) -> tuple[Scenario, str, list[str], int | None]:

@@ -140,9 +140,8 @@ def print_results(
     out.print(f"exitless {VERSION}, {form}")
     out.print(f"[bold]{header.scenario}[/]: {header.title}", soft_wrap=False)
     out.print(
-        f"{units.show_time(header.length_ps)} simulated for each mechanism, seed {header.seed}; costs: "
-        f"{results[0].built.preset.name} "
-        f"(origin: guess; `exitless list costs` shows each)."
+        f"{units.show_time(header.length_ps)} simulated for each mechanism, seed {header.seed}. Costs: "
+        f"{results[0].built.preset.sentence()}"
     )
     out.print()
     print_table(out, results, rival)

@@ -258,7 +258,7 @@ class _Reader:
                 known = [*CONTROLS, *OTHER_CONTROLS]
                 hint = near(name, known) or f"; there are {', '.join(known)}"
                 self.fail(f'init.controls: there is no control "{name}"{hint}')
-        oracle.controls.blocking_delays_external = 1
+        oracle.controls.choices.vmx_blocking_delays_external = 1
         oracle.vapic.window_exiting = 1 if "interrupt_window_exiting" in init.controls else 0
         self.fields(play, init)
         reads = self.hexadecimal("init.msr_read_intercept", init.msr_read_intercept, (1 << 256) - 1)

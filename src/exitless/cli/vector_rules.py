@@ -92,7 +92,7 @@ class Chance:
         """Return an object: each of its attributes new, or chosen, as often."""
         base = new_plain(kind)
         found = {}
-        often = 6 if kind == "Choices" else 2
+        often = 6 if kind.endswith("Choices") else 2
         for name, inner in catalogue().shapes[kind].fields.items():
             if self.below(often) == 0 or f"{kind}.{name}" in ALWAYS:
                 found[name] = self.value(kind, name, inner, base[name])

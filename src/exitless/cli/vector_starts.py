@@ -23,7 +23,7 @@ REGISTERS: Final[Start] = {
     "virtual_interrupt_delivery": 1,
 }
 DELIVERY: Final[Start] = {**REGISTERS, "apic_register_virtualization": 0}
-READS: Final[Start] = {**DELIVERY, "virtual_reads_with_vid": 1}
+READS: Final[Start] = {**DELIVERY, "choices": {"vmx_reads_with_vid": 1}}
 IPIV: Final[Start] = {**VIRTUAL, "tertiary": 1, "ipi_virtualization": 1, "virtualize_x2apic_mode": 1}
 X2: Final[Start] = {**VIRTUAL, "virtualize_x2apic_mode": 1, "virtual_interrupt_delivery": 1}
 POSTING: Final[Start] = {
@@ -150,10 +150,14 @@ STARTS: Final[dict[str, list[Start]]] = {
     ],
     "vmx.access.page_read": [
         *controls(REGISTERS, DELIVERY, READS, op=UNWRITTEN, size=4),
+        *controls(READS, {**IPIV, "choices": {"vmx_ipiv_reads_icr": 1}}, op=UNWRITTEN, size=4, offset=0x300),
         *({"controls!": REGISTERS, "op": UNWRITTEN, "size": 4, "offset": row * 16} for row in range(64)),
     ],
-    "vmx.access.page_write": controls(REGISTERS, DELIVERY, READS, {**IPIV, "virtualize_apic_accesses": 1},
-        op=UNWRITTEN, size=4),
+    "vmx.access.page_write": [
+        *controls(REGISTERS, DELIVERY, READS, {**IPIV, "virtualize_apic_accesses": 1}, op=UNWRITTEN, size=4),
+        *controls(IPIV, {**IPIV, "choices": {"vmx_ipiv_writes_icr_high": 1}}, op=UNWRITTEN, size=4, offset=0x310),
+        *controls(IPIV, op=UNWRITTEN, size=4, offset=0x300),
+    ],
     "vmx.access.write_emulation": [
         {"controls!": kind, "op": {"emulate": offset, "low": 0x40041}, "vapic": {"page": {"192": icr}}}
         for kind in (REGISTERS, DELIVERY, VIRTUAL, IPIV) for offset in (-1, 0x80, 0xB0, 0x300, 0x310, 0x313,
@@ -170,20 +174,27 @@ STARTS: Final[dict[str, list[Start]]] = {
         {"vapic": {"recognized": recognized, "window_exiting": 0}, "state!": AWAKE,
             "controls": {"ext_int_exiting": exits}}
         for recognized in (0, 1) for exits in (0, 1)
-    ] + [{"state!": {"sti_blocking": 1}, "controls!": {"blocking_delays_external": 1}, "physical_pending": True}],
+    ] + [
+        {"state!": {"sti_blocking": 1}, "controls!": {"choices": {"vmx_blocking_delays_external": 1}},
+         "physical_pending": True}
+    ],
     "vmx.controls.check_controls": [
         *controls(POSTING, TIMER, {**IPIV, "last_pid_index": 3}, {**IPIV, "pid_table_address": 4}, {**TIMER,
             "virtual_timer_vector": 0xEF},
                   {**POSTING, "ack_int_on_exit": 0}, {**POSTING, "notification_vector": 0x1F2}, {**POSTING,
                       "descriptor_address": 32},
-                  {**POSTING, "virtual_interrupt_delivery": 0}, {**REGISTERS, "ext_int_exiting": 0}),
+                  {**POSTING, "virtual_interrupt_delivery": 0}, {**REGISTERS, "ext_int_exiting": 0},
+                  {**REGISTERS, "virtualize_x2apic_mode": 1}, {**IPIV, "choices": {"vmx_ipiv_needs_vid": 1}},
+                  {**IPIV, "use_tpr_shadow": 0, "virtualize_x2apic_mode": 0}),
     ],
     "vmx.entry.check_guest_state": [
         {"state!": {"activity": activity, "entry_vector": vector, "entry_type": kind, "interrupt_flag": 1,
             **blocking}}
         for activity in range(4) for vector, kind in ((2, 2), (1, 3), (18, 3), (0x51, 0), (0x51, 4))
         for blocking in ({}, {"mov_ss_blocking": 1}, {"nmi_blocking": 1})
-    ] + [{"state!": {"activity": 1, "privilege": 3}}, {"state!": {"entry_vector": 0x51}}],
+    ] + [{"state!": {"activity": 1, "privilege": 3}}, {"state!": {"entry_vector": 0x51}},
+         {"state!": {"entry_vector": 2, "entry_type": 2, "sti_blocking": 1, "interrupt_flag": 1},
+          "controls!": {"choices": {"vmx_sti_blocks_nmi": 1}}}],
     "vmx.entry.is_event": [{"state!": {"entry_vector": v, "entry_type": k}} for k in range(8) for v in (-1, 0, 2,
         13, 31, 32, 256)],
     "vmx.eoi.set_eoi_exit": [{"vapic": {"eoi_exit": {str(i): 0xFFFFFFFF for i in range(8)}}}, {}],

@@ -4,28 +4,28 @@ It strings the rules of :mod:`exitless.arch.vmx` together in the processor's ord
 sets controls and state, enters, lets the guest do one instruction at a time, and asks for a boundary after each.
 """
 
-from typing import Final
-
-from librt.vecs import vec
 from mypy_extensions import i64
 
 from exitless.arch.outcome import Access, Boundary, Entry
-from exitless.arch.vmx.access import Operation, page_read, page_write, write_emulation
+from exitless.arch.vmx.access import Operation, page_exit, page_read, page_write, write_emulation
 from exitless.arch.vmx.boundary import Pending, arbitrate, arbitrate_above
 from exitless.arch.vmx.controls import Activity, Controls, exits_below_threshold, has_vid, secondary
 from exitless.arch.vmx.cr8 import move_to_cr8, read_cr8
 from exitless.arch.vmx.entry import check_guest_state, control_check, judge_entry
 from exitless.arch.vmx.evaluate import deliver_virtual_interrupt, evaluate_pending
-from exitless.arch.vmx.injection import GuestState, go_through_idt, inject_at_entry, load_at_entry
+from exitless.arch.vmx.injection import GuestState, go_through_idt, inject_at_entry, inject_trap, load_at_entry
 from exitless.arch.vmx.interruptibility import (
     complete_instruction,
     execute_hlt,
+    execute_iret,
     execute_mov_ss,
+    execute_mwait,
     execute_sti,
+    faults_by_privilege,
     leave_mwait,
     load_interrupt_flag,
 )
-from exitless.arch.vmx.ipi import NOT_FOUND, find_descriptor, notification
+from exitless.arch.vmx.ipi import NOT_FOUND, notification
 from exitless.arch.vmx.leaving import ExitInformation, fail_entry, save_at_exit
 from exitless.arch.vmx.msrs import read_msr, write_msr
 from exitless.arch.vmx.posted import (
@@ -46,36 +46,11 @@ from exitless.arch.x86.lapic import (
     processor_priority,
     write_tpr,
 )
-from exitless.bits.words import zeros
-from exitless.mech.plain_page import PlainPage, longer
+from exitless.mech.pid_table import PidTable
+from exitless.mech.plain_page import PlainPage
+from exitless.mech.steps import STEP_NAMES as STEP_NAMES
+from exitless.mech.steps import Step as Step
 from exitless.vocab.exits import Exit
-
-
-class Step:
-    """What an instruction, a boundary or an entry came to.
-
-    GOES_ON: the next instruction may execute. EXIT: ``oracle.out`` tells which. INTERRUPT: ``oracle.vector`` went
-    through the guest's IDT; ask for another boundary before its handler's first instruction. POSTED: a notification
-    was processed. FAULT: general protection, nothing changed. HALTED: no event wakes the processor. FAILED: no entry,
-    ``oracle.error`` is the VM-instruction error. PHYSICAL: the access reaches a register of the real local APIC that
-    is not modelled. SMM: an SMI was taken.
-    """
-
-    GOES_ON: Final = 0
-    EXIT: Final = 1
-    INTERRUPT: Final = 2
-    POSTED: Final = 3
-    FAULT: Final = 4
-    HALTED: Final = 5
-    FAILED: Final = 6
-    PHYSICAL: Final = 7
-    SMM: Final = 8
-
-
-STEP_NAMES: Final = {
-    0: "goes on", 1: "exit", 2: "interrupt", 3: "posted", 4: "fault", 5: "halted", 6: "entry failed",
-    7: "real local APIC", 8: "SMM",
-}  # fmt: skip
 
 
 class Oracle:
@@ -83,10 +58,9 @@ class Oracle:
 
     ``vapic``, ``controls``, ``state``, ``pid`` and ``pending`` may be set freely before :meth:`enter`; ``operation``
     holds what an instruction read; ``vector`` what went through the IDT last, ``failed_check`` why an entry failed (a
-    Check, or a GuestCheck where ``out.entry_failed`` is 1). ``sent`` is the ICR value of the last IPI that left this
-    processor for another, -1 for none. ``ram`` is the page that is accessed where APIC accesses are not virtualized.
-    Shapes: ``pid_table`` two 32-bit words an entry; ``descriptors`` those it points to, at the same place of
-    ``descriptor_addresses``.
+    Check, or a GuestCheck where ``out.entry_failed`` is 1). ``pid_table`` says where IPIs of the guest go; ``sent`` is
+    the ICR value of the last that left this processor for another, -1 for none. ``ram`` is the page that is accessed
+    where APIC accesses are not virtualized.
     """
 
     def __init__(self) -> None:
@@ -99,9 +73,7 @@ class Oracle:
         self.operation: Operation = Operation()
         self.out: ExitInformation = ExitInformation()
         self.ram: PlainPage = PlainPage()
-        self.pid_table: vec[i64] = zeros(0)
-        self.descriptor_addresses: list[int] = []
-        self.descriptors: list[PostedDescriptor] = []
+        self.pid_table: PidTable = PidTable()
         self.vector: i64 = -1
         self.error: i64 = 0
         self.failed_check: i64 = 0
@@ -131,6 +103,8 @@ class Oracle:
         if has_vid(self.controls):
             load_at_entry(self.vapic)
         self.pending.below_threshold = 1 if exits_below_threshold(self.controls, vtpr) else 0
+        if inject_trap(self.state):
+            self.pending.trap_flag = 1
         self.vector = inject_at_entry(self.state)
         return Step.INTERRUPT if self.vector >= 0 else Step.GOES_ON
 
@@ -257,8 +231,16 @@ class Oracle:
             return answer
         return self._store(offset, size, self.operation.low | bits, self.operation.high)
 
+    def reach(self, offset: i64, kind: i64) -> i64:
+        """The page is fetched from, or reached in one of the other ways of AccessType that are never virtualized."""
+        if not secondary(self.controls, self.controls.virtualize_apic_accesses):
+            return Step.GOES_ON
+        return self.leave(page_exit(self.operation, offset, kind))
+
     def rdmsr(self, index: i64) -> i64:
         """The guest executes RDMSR of 800H + ``index``."""
+        if faults_by_privilege(self.state):
+            return Step.FAULT
         op: Operation = self.operation
         answer: i64 = read_msr(self.vapic, self.controls, op, index)
         if answer == Access.PHYSICAL:
@@ -275,6 +257,8 @@ class Oracle:
 
     def wrmsr(self, index: i64, low: i64, high: i64 = 0) -> i64:
         """The guest executes WRMSR of 800H + ``index`` with ``high``:``low``."""
+        if faults_by_privilege(self.state):
+            return Step.FAULT
         op: Operation = self.operation
         op.low = low
         op.high = high
@@ -306,6 +290,8 @@ class Oracle:
 
     def read_cr8(self) -> i64:
         """The guest moves from CR8, into ``operation.low``."""
+        if faults_by_privilege(self.state):
+            return Step.FAULT
         op: Operation = self.operation
         op.high = 0
         answer: i64 = read_cr8(self.vapic, self.controls, op)
@@ -317,6 +303,8 @@ class Oracle:
 
     def write_cr8(self, low: i64, high: i64 = 0) -> i64:
         """The guest moves ``high``:``low`` to CR8."""
+        if faults_by_privilege(self.state):
+            return Step.FAULT
         op: Operation = self.operation
         op.low = low
         op.high = high
@@ -345,11 +333,11 @@ class Oracle:
 
     def _send(self, vector: i64, target: i64) -> i64:
         """IPI virtualization: the descriptor, its PIR bit, the claim, and the notification."""
-        address: i64 = find_descriptor(self.controls, self.pid_table, vector, target)
-        if address == NOT_FOUND:
+        found: i64 = self.pid_table.find(self.controls, vector, target)
+        if found == NOT_FOUND:
             self.operation.qualification = 768
             return self.leave(Exit.APIC_WRITE)
-        pid: PostedDescriptor = self.descriptors[self.descriptor_addresses.index(int(address))]
+        pid: PostedDescriptor = self.pid_table.descriptors[found]
         set_pir(pid, vector)
         if claim_notification(pid):
             if pid.ndst == self.lapic.apic_id:
@@ -357,15 +345,6 @@ class Oracle:
             else:
                 self.sent = notification(pid, True)
         return Step.GOES_ON
-
-    def add_descriptor(self, target: i64, address: i64, pid: PostedDescriptor) -> None:
-        """Make ``pid``, at ``address``, the valid entry of a virtual APIC identifier in the PID-pointer table."""
-        if len(self.pid_table) < 2 * target + 2:
-            self.pid_table = longer(self.pid_table, 2 * target + 2)
-        self.pid_table[2 * target] = (address & 4294967295) | 1
-        self.pid_table[2 * target + 1] = address >> 32
-        self.descriptor_addresses.append(int(address))
-        self.descriptors.append(pid)
 
     # ---- other instructions ----
 
@@ -384,13 +363,27 @@ class Oracle:
         return Step.GOES_ON
 
     def load_flag(self, flag: i64) -> i64:
-        """The guest executes CLI, POPF or IRET, after which IF is ``flag``."""
+        """The guest executes CLI or POPF, after which IF is ``flag``."""
         load_interrupt_flag(self.state, flag)
+        return Step.GOES_ON
+
+    def iret(self, flag: i64) -> i64:
+        """The guest executes IRET, after which IF is ``flag``; where NMIs are its own, they are no longer blocked."""
+        execute_iret(self.state, self.controls, flag)
         return Step.GOES_ON
 
     def hlt(self) -> i64:
         """The guest executes HLT; the next boundary tells whether it wakes."""
+        if faults_by_privilege(self.state):
+            return Step.FAULT
         answer: i64 = execute_hlt(self.state, self.controls)
+        return Step.GOES_ON if answer == Exit.NONE else self.leave(answer)
+
+    def mwait(self) -> i64:
+        """The guest executes MWAIT; the next boundary tells whether it wakes."""
+        if faults_by_privilege(self.state):
+            return Step.FAULT
+        answer: i64 = execute_mwait(self.state, self.controls)
         return Step.GOES_ON if answer == Exit.NONE else self.leave(answer)
 
     def vmcall(self) -> i64:

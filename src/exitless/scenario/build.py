@@ -1,10 +1,5 @@
 """Make a machine from a scenario and a mechanism: the only place that knows both."""
 
-import tomllib
-from functools import cache
-from importlib import resources
-from typing import Any
-
 from exitless.arch.vtd.irte import Irte
 from exitless.arch.x86.host_vectors import HostVector
 from exitless.arch.xen.callback import Callback
@@ -15,8 +10,9 @@ from exitless.errors import ScenarioError
 from exitless.mech.catalog import ROUTE_CHANNEL, ROUTE_DIRECT, ROUTE_POSTED, Mechanism, find, make_delivery
 from exitless.record.block import Header
 from exitless.record.sinks import Sink
+from exitless.scenario.costs import COST_NAMES, Preset
 from exitless.scenario.disks import add_sas
-from exitless.scenario.load import near, preset_names
+from exitless.scenario.load import near
 from exitless.scenario.quantities import (
     LONGEST_MEAN_PS,
     LONGEST_PS,
@@ -29,7 +25,6 @@ from exitless.scenario.quantities import (
 from exitless.scenario.rated import add_load
 from exitless.scenario.schema import Device, Scenario, Vm
 from exitless.scenario.talking import add_ipi, add_vbd, choose_events, choose_msi, give_callback, one_of
-from exitless.sim.costs import Cost
 from exitless.sim.devices.nic import Nic, NicQueue, mean_gap_ps, wire_time_ps
 from exitless.sim.machine import Machine
 from exitless.sim.state import Domain, Event, Irq, Scheduler, Softirq, Source, Vcpu
@@ -39,40 +34,6 @@ from exitless.vocab.kinds import Owner, RunState
 VIRQ_TIMER_PORT = 3
 SCHEDULERS = {"credit2": Scheduler.CREDIT2, "credit": Scheduler.CREDIT}
 KINDS = ["pv", "pvh", "hvm"]
-COST_NAMES: list[str] = [name.lower() for name in vars(Cost) if name.isupper() and name != "COUNT"]
-
-
-@cache
-def cost_table(name: str) -> dict[str, Any]:
-    """Read a cost table of the package; it is the same for every machine built, and nobody changes it."""
-    return tomllib.loads((resources.files("exitless.scenario") / "presets" / f"{name}.toml").read_text("utf-8"))
-
-
-class Preset:
-    """A cost table: ``ps`` and ``origins`` by cost number."""
-
-    def __init__(self, name: str, clock_hz: int, changes: dict[str, str]) -> None:
-        if name not in preset_names():
-            raise ScenarioError(f'host.costs: no cost table "{name}"{near(name, preset_names())}')
-        data = cost_table(name)
-        self.name = name
-        self.says: str = data["says"]
-        self.ps: list[int] = []
-        self.origins: list[str] = []
-        self.sources: list[str] = []
-        self.cycles: list[int] = []
-        for key in COST_NAMES:
-            row = data["cost"][key]
-            self.ps.append(units.cycles_to_ps(row["cycles"], clock_hz) if "cycles" in row else row["ns"] * 1000)
-            self.cycles.append(row.get("cycles", 0))
-            self.origins.append(row["origin"])
-            self.sources.append(row["source"])
-        for key, value in changes.items():
-            if key not in COST_NAMES:
-                raise ScenarioError(f"host.cost.{key}: no such step{near(key, COST_NAMES)}")
-            n = COST_NAMES.index(key)
-            self.ps[n] = time_within(value, 0, units.PS_PER_S, f"host.cost.{key}")
-            self.origins[n], self.sources[n] = "set", "set by the scenario"
 
 
 class Built:

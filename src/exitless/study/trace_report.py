@@ -65,9 +65,7 @@ class TraceReport:
             name = facts.exit_name(code)
             first, before, times = merged.get(name, (code, 0, Times()))
             if code in self.totals.times:
-                times.sample.extend(self.totals.times[code].sample)
-                times.queued += self.totals.times[code].queued
-                times.handled += self.totals.times[code].handled
+                times.extend(self.totals.times[code])
             merged[name] = (first, before + count, times)
         total = sum(sum(times.sample) for _, _, times in merged.values())
         seconds = facts.duration_ps / 1e12

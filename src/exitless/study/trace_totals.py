@@ -43,12 +43,23 @@ class Times:
         self.sorted = False
 
     def at(self, per_mille: int) -> int:
-        """Return a percentile, given in thousandths."""
+        """Return a percentile, given in thousandths, in whole ns."""
+        return self.at_ps(per_mille) // 1000
+
+    def at_ps(self, per_mille: int) -> int:
+        """Return a percentile, given in thousandths, in ps."""
         if not self.sorted:
             self.sample = array("q", sorted(self.sample))
             self.sorted = True
         n = len(self.sample)
-        return self.sample[min(n - 1, max(0, -(-per_mille * n // 1000) - 1))] // 1000 if n else 0
+        return self.sample[min(n - 1, max(0, -(-per_mille * n // 1000) - 1))] if n else 0
+
+    def extend(self, other: "Times") -> None:
+        """Take all of another sample."""
+        self.sample.extend(other.sample)
+        self.sorted = False
+        self.queued += other.queued
+        self.handled += other.handled
 
     def as_json(self) -> dict[str, int]:
         """Return the percentiles of the contract."""

@@ -35,11 +35,15 @@ class Use:
     HOST_IRQ: Final = 19
     SOFTIRQ: Final = 20
     TIMER: Final = 21
-    BELONGS: Final = 22
+    HALT_POLL: Final = 22
     APIC: Final = 23
     MSR: Final = 24
     MMIO: Final = 25
     HALT_END: Final = 26
+    HOST_VECTOR_DONE: Final = 27
+    HOST_IRQ_DONE: Final = 28
+    SOFTIRQ_DONE: Final = 29
+    TIMER_DONE: Final = 30
 
 
 class Isa:
@@ -63,19 +67,22 @@ TRACEPOINTS: Final = {
     "kvm:kvm_msi_set_irq": (Use.MSI, "address data"),
     "kvm:kvm_set_irq": (Use.LINE, "gsi level"),
     "kvm:kvm_ioapic_set_irq": (Use.IOAPIC, "e pin coalesced"),
-    "kvm:kvm_pic_set_irq": (Use.PIC, "chip pin coalesced"),
+    "kvm:kvm_pic_set_irq": (Use.PIC, "chip pin coalesced elcr? imr?"),
     "kvm:kvm_apic": (Use.APIC, "rw reg val"),
     "kvm:kvm_msr": (Use.MSR, "write ecx data"),
     "kvm:kvm_mmio": (Use.MMIO, "type gpa val"),
     "kvm:kvm_vcpu_wakeup": (Use.HALT_END, "ns waited valid?"),
     "kvm:kvm_hypercall": (Use.HYPERCALL, "nr a0"),
-    "kvm:kvm_halt_poll_ns": (Use.BELONGS, "vcpu_id"),
+    "kvm:kvm_halt_poll_ns": (Use.HALT_POLL, "vcpu_id new? old?"),
     "sched:sched_switch": (Use.SWITCH, "prev_pid prev_state next_pid"),
     "sched:sched_waking": (Use.WAKING, "pid"),
     "sched:sched_wakeup": (Use.WAKEUP, "pid"),
     "irq:irq_handler_entry": (Use.HOST_IRQ, "irq"),
+    "irq:irq_handler_exit": (Use.HOST_IRQ_DONE, ""),
     "irq:softirq_entry": (Use.SOFTIRQ, "vec"),
+    "irq:softirq_exit": (Use.SOFTIRQ_DONE, "vec"),
     "timer:hrtimer_expire_entry": (Use.TIMER, ""),
+    "timer:hrtimer_expire_exit": (Use.TIMER_DONE, ""),
 }
 
 # Interrupts of the host's own CPUs; each has a tracepoint NAME_entry, with its vector, and NAME_exit.
@@ -84,6 +91,7 @@ HOST_VECTORS: Final = (
     "thermal_apic threshold_apic deferred_error_apic"
 ).split()
 TRACEPOINTS.update({f"irq_vectors:{name}_entry": (Use.HOST_VECTOR, "vector") for name in HOST_VECTORS})
+TRACEPOINTS.update({f"irq_vectors:{name}_exit": (Use.HOST_VECTOR_DONE, "vector") for name in HOST_VECTORS})
 
 # Known tracepoints that become no row, by system.
 NAMES: Final = {
@@ -107,14 +115,14 @@ NAMES: Final = {
         "kvm_wait_lapic_expire kvm_write_tsc_offset kvm_xen_hypercall"
     ),
     "irq_vectors": (
-        " ".join(f"{name}_exit" for name in HOST_VECTORS) + " vector_activate vector_alloc vector_alloc_managed "
+        "vector_activate vector_alloc vector_alloc_managed "
         "vector_clear vector_config vector_deactivate vector_free_moved vector_reserve vector_reserve_managed "
         "vector_setup vector_teardown vector_update"
     ),
-    "irq": "irq_handler_exit softirq_exit softirq_raise tasklet_entry tasklet_exit",
+    "irq": "softirq_raise tasklet_entry tasklet_exit",
     "ipi": "ipi_raise ipi_entry ipi_exit ipi_send_cpu ipi_send_cpumask",
     "timer": (
-        "hrtimer_cancel hrtimer_expire_exit hrtimer_init hrtimer_setup hrtimer_start timer_cancel timer_expire_entry "
+        "hrtimer_cancel hrtimer_init hrtimer_setup hrtimer_start timer_cancel timer_expire_entry "
         "timer_expire_exit timer_init timer_start tick_stop itimer_expire itimer_state"
     ),
     "sched": (

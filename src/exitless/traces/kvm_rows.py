@@ -149,7 +149,10 @@ class Threads:
 
 
 class Mapper:
-    """Makes rows of events. ``isa`` is whose exits there are, 0 before the first; ``codes`` are those met so far."""
+    """Makes rows of events. ``isa`` is whose exits there are, 0 before the first; ``codes`` are those met so far.
+
+    ``marks_again`` tells that the kernel marks what it injects again.
+    """
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name
@@ -157,6 +160,7 @@ class Mapper:
         self.threads = Threads(name)
         self.isa = 0
         self.codes: set[int] = set()
+        self.marks_again = False
         self.lost_events = 0
         self.lost_intervals = 0
         self.woken: set[int] = set()
@@ -165,8 +169,9 @@ class Mapper:
         self._handlers: list[Callable[[int, int, tuple[int, ...]], None]] = [
             skip, self._lost, self._exit, self._entry, self._inject, self._accept, self._posted, self._eoi,
             self._pv_eoi, self._ipi, self._msi, self._line, self._ioapic, self._pic, self._hypercall, self._switch,
-            self._waking, self._wakeup, self._host_vector, self._host_irq, self._softirq, self._timer, self._belongs,
-            self._apic, self._msr, self._mmio, self._halt_end,
+            self._waking, self._wakeup, self._host_vector, self._host_irq, self._softirq, self._timer, self._halt_poll,
+            self._apic, self._msr, self._mmio, self._halt_end, self._host_vector_done, self._host_irq_done,
+            self._softirq_done, self._timer_done,
         ]  # fmt: skip
 
     def take(self, events: Sequence[Event]) -> list[Row]:
@@ -217,6 +222,7 @@ class Mapper:
 
     def _inject(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
         tid, vector, soft, again = v if len(v) == 4 else (*v, -1, -1)[:4]
+        self.marks_again = self.marks_again or again >= 0
         kind = Kind.IRQ_REINJECT if again > 0 else Kind.IRQ_INJECT
         place = self.threads.place.get(tid, -1)
         self.rows.append((now, kind, cpu, place, vector & 255, SOFTWARE if soft > 0 else -1))
@@ -271,7 +277,11 @@ class Mapper:
         self.rows.append((now, Kind.IOAPIC_SET, cpu, -1, entry & 255, (pin & 255) + flags))
 
     def _pic(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        self.rows.append((now, Kind.PIC_SET, cpu, -1, (v[1] & 1) * 8 + (v[2] & 7), 1 if v[3] else 0))
+        """A pin of an 8259 is set; the kernel also tells which of its chip's pins are level-triggered or masked."""
+        _, chip, pin, merged, level, masks = v if len(v) == 6 else (*v, 0, 0)[:6]
+        pin &= 7
+        flags = (1 if merged else 0) + (max(masks, 0) >> pin & 1) * 2 + (max(level, 0) >> pin & 1) * 4
+        self.rows.append((now, Kind.PIC_SET, cpu, -1, (chip & 1) * 8 + pin, flags))
 
     def _hypercall(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
         self.rows.append((now, Kind.HYPERCALL, cpu, self.threads.place.get(v[0], -1), v[1] & WORD, v[2] & WORD))
@@ -301,17 +311,17 @@ class Mapper:
         place = self.threads.place.get(v[1], -1)
         if place >= 0:
             self.woken.add(v[1])
-            self._wake(now, cpu, place)
+            self._wake(now, cpu, place, v[0])
 
     def _wakeup(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
         """The end of a wake-up; a row only when its begin is not in the recording."""
         place = self.threads.place.get(v[1], -1)
         if place >= 0 and v[1] not in self.woken:
-            self._wake(now, cpu, place)
+            self._wake(now, cpu, place, v[0])
         self.woken.discard(v[1])
 
-    def _wake(self, now: int, cpu: int, place: int) -> None:
-        self.rows.append((now, Kind.SCHED_WAKE, cpu, place, 0, 0))
+    def _wake(self, now: int, cpu: int, place: int, waker: int) -> None:
+        self.rows.append((now, Kind.SCHED_WAKE, cpu, place, max(waker, 0), 0))
         self.rows.append((now, Kind.RUNSTATE, cpu, place, RunState.BLOCKED, RunState.RUNNABLE))
 
     def _host_vector(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
@@ -345,10 +355,25 @@ class Mapper:
         flags = (1 if v[2] > 0 else 0) + (2 if len(v) < 4 or v[3] != 0 else 0)
         self.rows.append((now, Kind.HALT_END, cpu, self.threads.place.get(v[0], -1), v[1] & WORD, flags))
 
-    def _belongs(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        """A tracepoint that names the vCPU of its own thread."""
-        if v[0] not in self.threads.place and v[1] >= 0:
-            self.threads.runs(v[0], v[1])
+    def _halt_poll(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
+        """A vCPU, that of this thread, polls longer or shorter from now on."""
+        tid, number, new, old = v if len(v) == 4 else (*v, -1, -1)[:4]
+        if tid not in self.threads.place and number >= 0:
+            self.threads.runs(tid, number)
+        if new >= 0:
+            self.rows.append((now, Kind.HALT_POLL, cpu, self.threads.place.get(tid, -1), new, max(old, 0)))
+
+    def _host_vector_done(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
+        self.rows.append((now, Kind.HOST_DONE, cpu, self.threads.place.get(v[0], -1), v[1] & 255, -1))
+
+    def _host_irq_done(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
+        self.rows.append((now, Kind.HOST_DONE, cpu, self.threads.place.get(v[0], -1), -1, -1))
+
+    def _softirq_done(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
+        self.rows.append((now, Kind.SOFTIRQ_DONE, cpu, -1, v[1] & WORD, 0))
+
+    def _timer_done(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
+        self.rows.append((now, Kind.TIMER_DONE, cpu, -1, 0, 0))
 
 
 __all__ = ["Clock", "Event", "Mapper", "Threads", "Use"]

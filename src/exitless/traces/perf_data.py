@@ -46,6 +46,7 @@ class PerfData(LinuxReader):
     def __init__(self, source: Source, clock_hz: int = 0) -> None:
         super().__init__(source, clock_hz)
         self.layout: PerfLayout = read_perf_layout(source)
+        self.host = ", ".join(self.layout.host)
         self.problems += self.layout.problems
         order = self.order = self.layout.order
         self.plans: dict[int, Plan] = {}

@@ -26,7 +26,10 @@ MOST_IDS: Final = 1 << 22
 LEAST_ATTR: Final = 64
 MOST_ATTR: Final = 4096
 TRACING_DATA: Final = 1
+OS_RELEASE: Final = 4
+CPU_DESC: Final = 8
 EVENT_DESC: Final = 12
+MOST_TEXT: Final = 200
 FEATURES: Final = 256
 TRACEPOINT: Final = 2
 CLOCK_AT: Final = 92
@@ -121,6 +124,7 @@ class PerfLayout:
     by_id: dict[int, Attr] = field(default_factory=dict)
     formats: list[EventFormat] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    host: list[str] = field(default_factory=list)
 
     def add(self, attr: Attr, ids: Iterator[int] | tuple[int, ...]) -> None:
         """Take an attribute with the numbers of its events. Errors: TraceError, for too many."""
@@ -195,6 +199,11 @@ def read_features(layout: PerfLayout, source: Source, features: tuple[int, ...],
             begin, size = at.numbers("QQ", "the place of a feature")
             if n == TRACING_DATA:
                 layout.formats = read_tracing(Cursor(source, begin, layout.order, begin + size))
+            elif n in (OS_RELEASE, CPU_DESC):
+                text = Cursor(source, begin, layout.order, begin + size)
+                said = text.block(min(text.number("I", "the length of a text"), MOST_TEXT), "a text on the host")
+                word = "Linux " if n == OS_RELEASE else ""
+                layout.host.append(word + said.split(b"\0")[0].decode("utf-8", "replace").strip())
             elif n == EVENT_DESC:
                 read_names(layout, Cursor(source, begin, layout.order, begin + size))
     except TraceError as problem:

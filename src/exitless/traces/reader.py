@@ -51,7 +51,8 @@ class Reader:
     Shapes: ``kinds`` counts every record by the tracer's own name for its kind, ``names`` explains those names;
     ``problems`` are sentences about damage: with any of them the result is partial; ``notes`` are sentences on how
     the result is to be taken. ``done`` of ``size`` bytes have been read. Units: ``clock_hz`` is 0 for a clock in ns;
-    ``clock_origin`` says where it comes from: recorded, given or assumed.
+    ``clock_origin`` says where it comes from: recorded, given or assumed. ``host`` is what the recording says of the
+    machine it was made on: kernel, processor; "" for nothing.
     """
 
     format = ""
@@ -63,6 +64,7 @@ class Reader:
         self.clock = ""
         self.clock_hz = clock_hz
         self.clock_origin = "given" if clock_hz else "recorded"
+        self.host = ""
         self.vcpus: list[Vcpu] = []
         self.pcpus = 0
         self.kinds: dict[str, int] = {}
@@ -84,6 +86,14 @@ class Reader:
     def rows(self) -> Iterator[list[Row]]:
         """Hand out the rows of all pCPUs in the order of time, some at a time. Errors: TraceError."""
         raise NotImplementedError
+
+    def marks_again(self) -> bool:
+        """Tell whether what is injected again is an event of its own, as far as has been read."""
+        return True
+
+    def vcpu_name(self, place: int) -> str:
+        """Name the vCPU at a place; one that no place has is unknown."""
+        return self.vcpus[place].name() if 0 <= place < len(self.vcpus) else "unknown"
 
     def unread(self) -> Counter[str]:
         """Return how many records of which kinds were seen and not understood."""

@@ -24,6 +24,7 @@ class TraceDat(LinuxReader):
         super().__init__(source, clock_hz)
         self.layout: Layout = read_layout(source)
         self.format = f"trace.dat v{self.layout.version}"
+        self.host = self.layout.host
         self.problems += self.layout.problems
         self.plans: dict[int, Plan] = {}
         for event in self.layout.formats:

@@ -13,7 +13,7 @@ from exitless.traces.cursor import Cursor, Memory
 from exitless.traces.event_format import MOST_EVENTS, EventFormat, parse_fields, parse_format
 from exitless.traces.opening import Source, Unpacker
 from exitless.traces.reader import Reader
-from exitless.traces.trace_dat_options import Option, Shift, guests_of, shifts_of
+from exitless.traces.trace_dat_options import Option, Shift, guests_of, kernel_of, shifts_of
 from exitless.traces.trace_dat_pages import Page
 
 MAGIC: Final = b"\x17\x08\x44tracing"
@@ -58,6 +58,7 @@ class Layout:
     options: list[Option] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
     clock: str = "local"
+    host: str = ""
     shifts: dict[int, Shift] = field(default_factory=dict)
     guests: dict[int, tuple[str, int]] = field(default_factory=dict)
     stats: list[str] = field(default_factory=list)
@@ -196,6 +197,8 @@ def read_options(layout: Layout, at: Cursor, sections: bool) -> int:
         layout.options.append(option)
         if number == Option.CLOCK:
             layout.clock = option.chosen_clock(layout.clock)
+        elif number == Option.UNAME:
+            layout.host = kernel_of(option.as_text())
         elif number == Option.STATS:
             layout.stats.append(option.as_text())
 

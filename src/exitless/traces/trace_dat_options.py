@@ -24,6 +24,7 @@ class Option:
     STATS: Final = 2
     BUFFER: Final = 3
     CLOCK: Final = 4
+    UNAME: Final = 5
     TIME_SHIFT: Final = 12
     GUEST: Final = 13
     TSC2NSEC: Final = 14
@@ -93,6 +94,12 @@ def guests_of(at: Cursor) -> dict[int, tuple[str, int]]:
         number, tid = at.numbers("II", "a vCPU and its thread")
         found[tid] = name, number
     return found
+
+
+def kernel_of(text: str) -> str:
+    """Take system, release and processor family out of what uname said, and leave the machine's own name."""
+    words = text.split()
+    return " ".join([words[0], *words[2:3], *words[3:][-1:]])[:120] if words else ""
 
 
 def clock_of(layout: "Layout", name: str, hz: int, given: bool) -> Clock:

@@ -29,6 +29,7 @@ LAPIC_EOI: Final = 0xFEE000B0
 APIC_PAGE: Final = 0xFEE00
 WRITTEN: Final = 4096
 MSR_WRITTEN: Final = 2**32
+NS: Final = 10**9
 FIRST_ARGUMENT: Final = 3 << 20
 # Hypercalls whose first recorded argument is the sub-operation: grant_table_op, vcpu_op, sched_op.
 WITH_COMMAND: Final = (20, 24, 29)
@@ -318,8 +319,12 @@ class Window:
         self._row(now, Kind.HOST_IRQ, self._current, vector, -1)
 
     def _handled(self, words: tuple[int, ...], p: int, now: int, plan: Plan) -> None:
-        """A device's interrupt has been handled: its Xen irq is told, its vector is not."""
+        """A device's interrupt has been handled: its Xen irq is told, its vector is not, and how long it took is where
+        tracing was on when it began."""
         self._row(now, Kind.HOST_IRQ, self._current, -1, words[p] & 0xFFFF)
+        if plan.size >= plan.first + 3 and words[p + 1]:
+            took = (words[p + 2] - words[p + 1] & 0xFFFFFFFF) * NS // self.shared.reader.clock_hz
+            self._row(now, Kind.HOST_DONE, self._current, -1, took)
 
     def _vmmcall(self, words: tuple[int, ...], p: int, now: int, plan: Plan) -> None:
         self._row(now, Kind.HYPERCALL, self._current, words[p], -1)

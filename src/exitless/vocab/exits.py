@@ -21,6 +21,7 @@ class Exit:
     MSR_READ: Final = 31
     MSR_WRITE: Final = 32
     INVALID_STATE: Final = 33
+    MWAIT_INSTRUCTION: Final = 36
     MONITOR_TRAP_FLAG: Final = 37
     TPR_BELOW_THRESHOLD: Final = 43
     APIC_ACCESS: Final = 44

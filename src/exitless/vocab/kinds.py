@@ -56,6 +56,10 @@ class Kind:
     SCHED_TICKLE: Final = 54
     VCPU_MOVE: Final = 55
     HALT_END: Final = 56
+    HALT_POLL: Final = 57
+    HOST_DONE: Final = 58
+    SOFTIRQ_DONE: Final = 59
+    TIMER_DONE: Final = 60
 
     STEP: Final = 64
     NIC_POLL: Final = 65

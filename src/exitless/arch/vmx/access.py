@@ -67,6 +67,20 @@ def _is_writable(row: i64) -> bool:
     return 768 <= row <= 896 or row == 992
 
 
+def _is_read_by_choice(controls: Controls, offset: i64) -> bool:
+    """Without APIC-register virtualization: the reads that only some editions or readings virtualize."""
+    if controls.choices.vmx_reads_with_vid != 0 and has_vid(controls) and (offset == 176 or offset == 768):
+        return True
+    return controls.choices.vmx_ipiv_reads_icr != 0 and has_ipiv(controls) and (offset == 768 or offset == 784)
+
+
+def _is_written_by_choice(controls: Controls, offset: i64) -> bool:
+    """Without APIC-register virtualization: the halves of the ICR that IPI virtualization alone takes."""
+    if offset == 768:
+        return controls.choices.vmx_ipiv_writes_icr_low != 0 and has_ipiv(controls)
+    return offset == 784 and controls.choices.vmx_ipiv_writes_icr_high != 0 and has_ipiv(controls)
+
+
 def page_exit(op: Operation, offset: i64, kind: i64) -> i64:
     """The page is fetched from, or reached by an access that is never virtualized.
 
@@ -90,8 +104,7 @@ def page_read(vapic: VirtualApic, controls: Controls, op: Operation, offset: i64
     if controls.use_tpr_shadow == 0 or size > 4 or op.emulate >= 0 or not _in_low_doubleword(offset, size):
         return _apic_access(op, offset, AccessType.READ)
     if not secondary(controls, controls.apic_register_virtualization):
-        later: bool = controls.virtual_reads_with_vid != 0 and has_vid(controls) and (offset == 176 or offset == 768)
-        if offset != 128 and not later:
+        if offset != 128 and not _is_read_by_choice(controls, offset):
             return _apic_access(op, offset, AccessType.READ)
     elif not _is_readable(offset & 4080):
         return _apic_access(op, offset, AccessType.READ)
@@ -106,9 +119,6 @@ def page_write(vapic: VirtualApic, controls: Controls, op: Operation, offset: i6
     The data goes to the virtual-APIC page at once; what it causes is owed when the operation completes
     (:func:`write_emulation`).
 
-    That IPI virtualization alone makes the ICR's low half writable, and the high half not, is from memory of the later
-    edition.
-
     Changes: the page, ``op.emulate``
     Returns: Access.VIRTUALIZED, or Exit.APIC_ACCESS (fault-like).
     Cites: SDM apicv.writes
@@ -122,10 +132,10 @@ def page_write(vapic: VirtualApic, controls: Controls, op: Operation, offset: i6
     allowed: bool = offset == 128
     if secondary(controls, controls.apic_register_virtualization):
         allowed = _is_writable(offset & 4080)
-    elif has_vid(controls):
-        allowed = offset == 128 or offset == 176 or offset == 768
-    elif has_ipiv(controls):
-        allowed = offset == 128 or offset == 768
+    elif has_vid(controls) and (offset == 176 or offset == 768):
+        allowed = True
+    elif _is_written_by_choice(controls, offset):
+        allowed = True
     if not allowed:
         return _apic_access(op, offset, AccessType.WRITE)
     shift: i64 = (offset & 3) * 8
@@ -159,7 +169,7 @@ def write_emulation(vapic: VirtualApic, controls: Controls, op: Operation) -> i6
         if has_vid(controls) and is_virtual_self_ipi(icr):
             self_ipi_virtualization(vapic, icr & 255)
             return Exit.NONE
-        if has_ipiv(controls) and is_virtual_ipi(icr):
+        if has_ipiv(controls) and is_virtual_ipi(icr, controls):
             op.low = icr & 255
             op.high = vapic.page[Reg.VICR_HI] >> 24
             return Access.VIRTUAL_IPI

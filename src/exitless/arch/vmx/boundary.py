@@ -28,7 +28,7 @@ class Pending:
 
 def _arbitrate_nmi(pending: Pending, state: GuestState, controls: Controls) -> i64:
     """NMI window before NMI; MOV SS blocks both, blocking by NMI means virtual NMIs where those are in use."""
-    if state.mov_ss_blocking != 0:
+    if state.mov_ss_blocking != 0 or (state.sti_blocking != 0 and controls.choices.vmx_sti_blocks_nmi != 0):
         return Boundary.NOTHING
     if controls.nmi_window_exiting != 0 and state.nmi_blocking == 0:
         return Boundary.NMI_WINDOW_EXIT
@@ -43,8 +43,8 @@ def _arbitrate_nmi(pending: Pending, state: GuestState, controls: Controls) -> i
 def arbitrate_above(pending: Pending, state: GuestState, controls: Controls) -> i64:
     """The events that go before interrupts: TPR threshold, SMI, INIT, monitor trap, timer, NMI window, NMI.
 
-    Neither IF nor blocking by STI holds any of them back; the TPR threshold waits while the processor is shut down, and
-    a processor that waits for SIPI sees nothing else.
+    Neither IF nor, unless chosen for NMIs, blocking by STI holds any of them back; the TPR threshold waits while the
+    processor is shut down, and a processor that waits for SIPI sees nothing else.
 
     Returns: one of Boundary, NOTHING when :func:`arbitrate` is to be asked next.
     Cites: SDM vmx.event-priority
@@ -86,7 +86,8 @@ def arbitrate(vapic: VirtualApic, state: GuestState, controls: Controls, physica
             return Boundary.VIRTUAL_INTERRUPT
     if physical_pending:
         if controls.ext_int_exiting != 0:
-            if controls.blocking_delays_external != 0 and (state.sti_blocking != 0 or state.mov_ss_blocking != 0):
+            blocked: bool = state.sti_blocking != 0 or state.mov_ss_blocking != 0
+            if blocked and controls.choices.vmx_blocking_delays_external != 0:
                 return Boundary.NOTHING
             return Boundary.EXTERNAL_INTERRUPT
         if open_window:

@@ -5,6 +5,7 @@ from typing import Final
 from librt.vecs import vec
 from mypy_extensions import i64
 
+from exitless.arch.vmx.choices import VmxChoices
 from exitless.bits.words import zeros
 
 
@@ -24,11 +25,7 @@ class Controls:
     The secondary and tertiary controls hold what is programmed; :func:`secondary` and :func:`tertiary` mask them as
     the processor does. Interrupt-window exiting lives with the virtual APIC, because evaluation reads it.
     ``physical_width`` is the processor's physical-address width; ``addresses_32_bit`` is IA32_VMX_BASIC[48].
-
-    Two switches stand where the editions or the processors part. ``virtual_reads_with_vid``: reads of the EOI and ICR
-    registers are virtualized by virtual-interrupt delivery alone (the later edition, 30.4.2; the 2016 edition exits).
-    ``blocking_delays_external``: blocking by STI or MOV SS delays even an external interrupt that exits (25.2 leaves it
-    to the implementation).
+    ``choices`` decide where editions or processors part.
     Shapes: ``msr_read_exit`` and ``msr_write_exit`` eight 32-bit words, bit n is MSR 800H+n.
     Cites: SDM vmx.controls
     """
@@ -40,6 +37,7 @@ class Controls:
         self.nmi_window_exiting: i64 = 0
         self.process_posted_interrupts: i64 = 0
         self.hlt_exiting: i64 = 1
+        self.mwait_exiting: i64 = 0
         self.cr8_load_exiting: i64 = 0
         self.cr8_store_exiting: i64 = 0
         self.use_tpr_shadow: i64 = 0
@@ -63,8 +61,7 @@ class Controls:
         self.virtual_timer_vector: i64 = 0
         self.physical_width: i64 = 46
         self.addresses_32_bit: i64 = 0
-        self.virtual_reads_with_vid: i64 = 0
-        self.blocking_delays_external: i64 = 0
+        self.choices: VmxChoices = VmxChoices()
         self.tpr_threshold: i64 = 0
         self.msr_read_exit: vec[i64] = zeros(8)
         self.msr_write_exit: vec[i64] = zeros(8)
@@ -81,16 +78,16 @@ def has_vid(controls: Controls) -> bool:
 
 
 def tertiary(controls: Controls, control: i64) -> bool:
-    """A tertiary control counts only while the tertiary controls are activated (from memory).
+    """A tertiary control counts only while the tertiary controls are activated.
 
     Cites: SDM vmx.controls
     """
-    return controls.tertiary != 0 and control != 0
+    return control != 0 and (controls.tertiary != 0 or controls.choices.vmx_tertiary_stand_alone != 0)
 
 
 def has_ipiv(controls: Controls) -> bool:
     """Tell whether IPI virtualization is in force. Cites: SDM apicv.ipi-virtualization"""
-    return controls.tertiary != 0 and controls.ipi_virtualization != 0
+    return tertiary(controls, controls.ipi_virtualization)
 
 
 class Check:
@@ -113,6 +110,7 @@ class Check:
     PID_TABLE_ADDRESS: Final = 14
     APIC_TIMER: Final = 15
     EVENT_FIELD: Final = 16
+    IPIV_NEEDS_VID: Final = 17
 
 
 CHECK_REASONS: Final = {
@@ -135,6 +133,7 @@ CHECK_REASONS: Final = {
     15: "APIC-timer virtualization needs external-interrupt exiting, virtual-interrupt delivery, the TPR shadow and a "
     "vector from 16 to 255",
     16: "the VM-entry interruption-information field holds no event that can be injected",
+    17: "IPI virtualization needs virtual-interrupt delivery, by choice of vmx_ipiv_needs_vid",
 }
 
 
@@ -161,12 +160,14 @@ def _check_posting(c: Controls) -> i64:
 
 
 def _check_tertiary(c: Controls) -> i64:
-    """The checks of the two tertiary controls, from memory of the later editions."""
-    if has_ipiv(c):
+    """The checks of the two tertiary controls."""
+    if has_ipiv(c) and c.choices.vmx_ipiv_needs_vid != 0 and not has_vid(c):
+        return Check.IPIV_NEEDS_VID
+    if has_ipiv(c) and c.choices.vmx_ipiv_table_is_checked != 0:
         last: i64 = c.pid_table_address + 8 * c.last_pid_index + 7
         if not is_address(c, c.pid_table_address, 8) or not is_address(c, last, 1):
             return Check.PID_TABLE_ADDRESS
-    if tertiary(c, c.apic_timer_virtualization):
+    if tertiary(c, c.apic_timer_virtualization) and c.choices.vmx_timer_is_checked != 0:
         if c.ext_int_exiting == 0 or not has_vid(c) or c.use_tpr_shadow == 0:
             return Check.APIC_TIMER
         if c.virtual_timer_vector < 16 or c.virtual_timer_vector > 255:
@@ -208,7 +209,9 @@ def check_controls(controls: Controls, vtpr: i64) -> i64:
     if vaa and not is_address(c, c.apic_access_address, 4096):
         return Check.APIC_ACCESS_ADDRESS
     if c.use_tpr_shadow == 0:
-        if x2 or vid or secondary(c, c.apic_register_virtualization) or has_ipiv(c):
+        if x2 or vid or secondary(c, c.apic_register_virtualization):
+            return Check.NEEDS_TPR_SHADOW
+        if has_ipiv(c) and c.choices.vmx_ipiv_needs_tpr_shadow != 0:
             return Check.NEEDS_TPR_SHADOW
     if x2 and vaa:
         return Check.X2APIC_WITH_ACCESSES

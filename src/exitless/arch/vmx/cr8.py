@@ -28,13 +28,14 @@ def read_cr8(vapic: VirtualApic, controls: Controls, op: Operation) -> i64:
 
 
 def move_to_cr8(vapic: VirtualApic, controls: Controls, op: Operation) -> i64:
-    """The guest moves ``op.low`` (and ``op.high``) to CR8: an exit goes before the fault of bits 63:4.
+    """The guest moves ``op.low`` (and ``op.high``) to CR8: an exit goes before the fault of bits 63:4, by default.
 
     Changes: VTPR, then what TPR virtualization changes
     Returns: what :func:`write_cr8` returns, or Access.GENERAL_PROTECTION.
     Cites: SDM apicv.cr8
     """
-    if controls.cr8_load_exiting == 0 and (op.low > 15 or op.high != 0):
+    exits: bool = controls.cr8_load_exiting != 0 and controls.choices.vmx_cr8_fault_first == 0
+    if not exits and (op.low > 15 or op.high != 0):
         return Access.GENERAL_PROTECTION
     op.qualification = 8 if controls.cr8_load_exiting != 0 else 0
     return write_cr8(vapic, controls, op.low)

@@ -37,7 +37,7 @@ GUEST_REASONS: Final = {
     0: "all checks on the guest state hold",
     1: "an external interrupt is injected and RFLAGS.IF is 0",
     2: "an external interrupt is injected under blocking by STI or by MOV SS",
-    3: "an NMI is injected under blocking by MOV SS, or under blocking by NMI with virtual NMIs",
+    3: "an NMI is injected under blocking by MOV SS (by choice, STI), or under blocking by NMI with virtual NMIs",
     4: "the interruptibility field is blocked by both STI and MOV SS, by STI with RFLAGS.IF 0, or has a reserved bit",
     5: "the guest is blocked by STI or MOV SS and not in the active state",
     6: "the HLT state needs SS.DPL 0, and takes only an external interrupt, an NMI, #DB, #MC or a monitor trap",
@@ -52,12 +52,12 @@ def _is_error_code_right(state: GuestState) -> bool:
     return pushes == (state.entry_bits & DELIVER_ERROR_CODE != 0)
 
 
-def is_event(state: GuestState) -> bool:
+def is_event(state: GuestState, controls: Controls) -> bool:
     """Tell whether the VM-entry interruption-information field holds an event that can be injected, or none.
 
     The type is not reserved; the vector is that of the type (NMI 2, a hardware exception at most 31, a monitor trap 0,
-    any other at most 255); the error code is delivered for the exceptions that push one (from memory; in protected
-    mode); bits 30:12 are 0.
+    any other at most 255); the error code is delivered for the exceptions that push one (in protected mode);
+    bits 30:12 are 0.
     Cites: SDM vmx.entry-event-field
     """
     vector: i64 = state.entry_vector
@@ -72,7 +72,7 @@ def is_event(state: GuestState) -> bool:
         return False
     if kind == EventType.HARDWARE_EXCEPTION and vector > 31:
         return False
-    return _is_error_code_right(state)
+    return controls.choices.vmx_error_code_is_checked == 0 or _is_error_code_right(state)
 
 
 def _check_event(state: GuestState, controls: Controls) -> i64:
@@ -86,6 +86,8 @@ def _check_event(state: GuestState, controls: Controls) -> i64:
             return GuestCheck.INTERRUPT_BLOCKED
     if kind == EventType.NMI:
         if state.mov_ss_blocking != 0 or (controls.virtual_nmis != 0 and state.nmi_blocking != 0):
+            return GuestCheck.NMI_BLOCKED
+        if state.sti_blocking != 0 and controls.choices.vmx_sti_blocks_nmi != 0:
             return GuestCheck.NMI_BLOCKED
     machine_check: bool = kind == EventType.HARDWARE_EXCEPTION and vector == 18
     if state.activity == Activity.HLT:
@@ -136,7 +138,7 @@ def control_check(controls: Controls, state: GuestState, vtpr: i64) -> i64:
     Returns: Check.PASS, or the first check that fails. Cites: SDM vmx.entry-checks
     """
     failed: i64 = check_controls(controls, vtpr)
-    if failed == Check.PASS and not is_event(state):
+    if failed == Check.PASS and not is_event(state, controls):
         return Check.EVENT_FIELD
     return failed
 

@@ -76,6 +76,21 @@ def load_at_entry(vapic: VirtualApic) -> None:
     evaluate_pending(vapic)
 
 
+def inject_trap(state: GuestState) -> bool:
+    """VM entry takes an event of type 7, vector 0, from its field: a monitor trap is pending, and nothing is delivered.
+
+    The activity state and blocking stay what the VMCS says.
+
+    Changes: the field's valid bit
+    Returns: whether the field held one.
+    Cites: SDM vmx.event-trap
+    """
+    if state.entry_vector < 0 or state.entry_type != EventType.OTHER:
+        return False
+    state.entry_vector = -1
+    return True
+
+
 def inject_at_entry(state: GuestState) -> i64:
     """VM entry delivers the event in its interruption-information field through the guest's IDT, unconditionally.
 

@@ -36,7 +36,7 @@ def execute_mov_ss(state: GuestState) -> None:
 
 
 def load_interrupt_flag(state: GuestState, flag: i64) -> None:
-    """CLI, POPF or IRET loads IF; none of them blocks the next instruction, and a set IF counts at once.
+    """CLI or POPF loads IF; neither blocks the next instruction, and a set IF counts at once.
 
     Changes: IF, blocking by STI and MOV SS. Cites: SDM exec.blocking
     """
@@ -58,6 +58,40 @@ def execute_hlt(state: GuestState, controls: Controls) -> i64:
     complete_instruction(state)
     state.activity = Activity.HLT
     return Exit.NONE
+
+
+def execute_mwait(state: GuestState, controls: Controls) -> i64:
+    """The guest executes MWAIT; what wakes it beside interrupts, a store to the monitored range, is not modelled.
+
+    Changes: the activity state, blocking by STI and MOV SS
+    Returns: Exit.MWAIT_INSTRUCTION (fault-like), or Exit.NONE: the processor waits, in a state that no VMCS field
+        records.
+    Cites: SDM exec.hlt, SDM vmcs.guest-state
+    """
+    if controls.mwait_exiting != 0:
+        return Exit.MWAIT_INSTRUCTION
+    complete_instruction(state)
+    state.activity = Activity.MWAIT
+    return Exit.NONE
+
+
+def execute_iret(state: GuestState, controls: Controls, flag: i64) -> None:
+    """IRET loads IF and ends blocking by NMI, or virtual-NMI blocking; NMI exiting without virtual NMIs keeps it.
+
+    Changes: IF, blocking by STI, by MOV SS and by NMI. Cites: SDM exec.iret
+    """
+    load_interrupt_flag(state, flag)
+    ends: bool = controls.nmi_exiting == 0 or controls.virtual_nmis != 0
+    if ends and controls.choices.vmx_iret_ends_nmi_blocking != 0:
+        state.nmi_blocking = 0
+
+
+def faults_by_privilege(state: GuestState) -> bool:
+    """RDMSR, WRMSR, MOV to and from CR8, HLT and MWAIT raise #GP outside privilege level 0, before any exit.
+
+    Cites: SDM exec.privilege
+    """
+    return state.privilege != 0
 
 
 def leave_mwait(state: GuestState) -> None:

@@ -23,13 +23,18 @@ def is_virtual_self_ipi(icr_low: i64) -> bool:
     return icr_low & 4294948608 == 262144 and icr_low & 240 != 0
 
 
-def is_virtual_ipi(icr_low: i64) -> bool:
+def is_virtual_ipi(icr_low: i64, controls: Controls) -> bool:
     """Tell whether an ICR value is a fixed, edge, physical IPI without shorthand; the vector is judged later.
 
-    Bits 31:20, 19:18 (shorthand), 17:16, 15 (level), 13, 12, 11 (logical) and 10:8 (mode) must be 0 (from memory).
+    Bits 31:20, 19:18 (shorthand), 17:16, 15 (level), 13, 12, 11 (logical) and 10:8 (mode) must be 0; two switches say
+    whether 12 and 11 count.
     Cites: SDM apicv.ipi-virtualization
     """
-    return icr_low & 4294950656 == 0
+    if icr_low & 4096 != 0 and controls.choices.vmx_ipiv_ignores_status == 0:
+        return False
+    if icr_low & 2048 != 0 and controls.choices.vmx_ipiv_ignores_mode == 0:
+        return False
+    return icr_low & 4294944512 == 0
 
 
 def find_descriptor(controls: Controls, table: vec[i64], vector: i64, target: i64) -> i64:

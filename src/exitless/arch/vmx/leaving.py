@@ -50,9 +50,10 @@ def save_at_exit(
 ) -> None:
     """The guest has left: state is saved, the entry field is no longer valid, and nothing recognized is kept.
 
-    What was recognized is found again by the evaluation at the next entry. A reason without qualification has 0.
+    What was recognized is found again by the evaluation at the next entry. A processor that waited in MWAIT is active
+    afterwards, for no field records that state. A reason without qualification has 0.
 
-    Changes: the exit information, recognition, the entry field's valid bit
+    Changes: the exit information, recognition, the entry field's valid bit, MWAIT
     Cites: SDM vmx.exit-information
     """
     out.reason = reason
@@ -62,7 +63,9 @@ def save_at_exit(
     out.vectoring = NO_VECTOR
     if has_vid(controls):
         out.status = vapic.rvi | vapic.svi * 256
-    out.activity = Activity.ACTIVE if state.activity == Activity.MWAIT else state.activity
+    if state.activity == Activity.MWAIT:
+        state.activity = Activity.ACTIVE
+    out.activity = state.activity
     out.interruptibility = state.sti_blocking | state.mov_ss_blocking * 2 | state.nmi_blocking * 8
     out.interrupt_flag = state.interrupt_flag
     state.entry_vector = -1

@@ -37,13 +37,13 @@ def read_msr(vapic: VirtualApic, controls: Controls, op: Operation, index: i64) 
     return Access.VIRTUALIZED
 
 
-def _write_icr(vapic: VirtualApic, op: Operation) -> i64:
-    """WRMSR 830H with IPI virtualization: reserved bits, the store, then an IPI or an exit (from memory)."""
-    if op.low & ICR_RESERVED != 0:
+def _write_icr(vapic: VirtualApic, controls: Controls, op: Operation) -> i64:
+    """WRMSR 830H with IPI virtualization: reserved bits, the store, then an IPI or an exit."""
+    if op.low & ICR_RESERVED != 0 and controls.choices.vmx_ipiv_reserved_exits == 0:
         return Access.GENERAL_PROTECTION
     vapic.page[Reg.VICR_LO] = op.low
     vapic.page[Reg.VICR_X2_HI] = op.high
-    if is_virtual_ipi(op.low):
+    if is_virtual_ipi(op.low, controls):
         op.low = op.low & 255
         return Access.VIRTUAL_IPI
     op.qualification = 768
@@ -64,7 +64,7 @@ def write_msr(vapic: VirtualApic, controls: Controls, op: Operation, index: i64)
     if not secondary(controls, controls.virtualize_x2apic_mode):
         return Access.PHYSICAL
     if index == 48 and has_ipiv(controls):
-        return _write_icr(vapic, op)
+        return _write_icr(vapic, controls, op)
     if not (index == 8 or (vid and (index == 11 or index == 63))):
         return Access.PHYSICAL
     if op.high != 0 or (op.low != 0 if index == 11 else op.low > 255):
