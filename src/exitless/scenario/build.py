@@ -137,6 +137,8 @@ class Maker:
             vcpu.cpu.state.interrupt_flag = 1
             m.vcpus.append(vcpu)
             m.home(vcpu, vcpu.pcpu)
+            if domain.fifo:
+                self.header.fifo.append(int(vcpu.number))
             self.header.vcpus.append(f"d{number}v{index}")
             self.header.owners.append(Owner.DOM0 if domain.serves else Owner.GUEST)
             if domain.is_pv:
