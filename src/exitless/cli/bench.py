@@ -18,6 +18,8 @@ from exitless.cli import yardsticks
 from exitless.cli.output import console, progress, write_json
 from exitless.cli.yardsticks import Timed
 from exitless.errors import ExitlessError
+from exitless.mech.batch import Batch
+from exitless.mech.oracle import Oracle
 from exitless.record.sinks import Sink
 from exitless.scenario import load, prepare
 from exitless.sim.reference import apply_rules
@@ -70,6 +72,7 @@ class Plan:
         self.simpy_ps = SECOND_PS // 20 // share
         self.mail_ps = SECOND_PS // 10 // share // (1 if compiled() else 20)
         self.scenarios = max(3, (100 if compiled() else 5) // share)
+        self.batch_rows = (500_000 if compiled() else 10_000) // share
         self.rule_rounds = (1_000_000 if compiled() else 20_000) // share
         self.world = "consume-order" if quick else "post-while-blocking"
 
@@ -155,6 +158,21 @@ def mail_run(mechanism: str, length_ps: int, scenarios: int) -> tuple[int, int, 
     return events, rows, time.process_time_ns() - began
 
 
+def working_batch(rows: int) -> Batch:
+    """Return an oracle's batch of so many operations: self-IPIs, task priorities and EOIs of a guest with delivery."""
+    oracle = Oracle()
+    controls = oracle.controls
+    controls.use_tpr_shadow = controls.virtualize_apic_accesses = controls.virtual_interrupt_delivery = 1
+    batch = Batch(oracle)
+    for n in range(rows // 5):
+        batch.add("WR", 0x300, 4, 0x40000 | 32 + n % 224)
+        batch.add("STI")
+        batch.add("WR", 0x0B0, 4, 0)
+        batch.add("WR", 0x080, 4, n % 16)
+        batch.add("RD", 0x080, 4)
+    return batch
+
+
 def rates(plan: Plan, tick: Tick) -> list[dict[str, Any]]:
     """Measure what has no counterpart in C or SimPy."""
     runs = min(3, plan.rounds)
@@ -185,6 +203,14 @@ def rates(plan: Plan, tick: Tick) -> list[dict[str, Any]]:
         return RULES_A_ROUND * plan.rule_rounds, time.process_time_ns() - began
 
     found.append(rate("rules", "per rule", runs, rules))
+    tick("oracle")
+
+    def oracle() -> tuple[int, float]:
+        batch = working_batch(plan.batch_rows)
+        began = time.process_time_ns()
+        return int(batch.run()), time.process_time_ns() - began
+
+    found.append(rate("oracle-batch", "per step of the oracle", runs, oracle))
     tick("checker")
 
     def states() -> tuple[int, float]:

@@ -149,7 +149,10 @@ class Threads:
 
 
 class Mapper:
-    """Makes rows of events. ``isa`` is whose exits there are, 0 before the first; ``codes`` are those met so far."""
+    """Makes rows of events. ``isa`` is whose exits there are, 0 before the first; ``codes`` are those met so far.
+
+    ``marks_again`` tells that the kernel marks what it injects again.
+    """
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name
@@ -157,6 +160,7 @@ class Mapper:
         self.threads = Threads(name)
         self.isa = 0
         self.codes: set[int] = set()
+        self.marks_again = False
         self.lost_events = 0
         self.lost_intervals = 0
         self.woken: set[int] = set()
@@ -218,6 +222,7 @@ class Mapper:
 
     def _inject(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
         tid, vector, soft, again = v if len(v) == 4 else (*v, -1, -1)[:4]
+        self.marks_again = self.marks_again or again >= 0
         kind = Kind.IRQ_REINJECT if again > 0 else Kind.IRQ_INJECT
         place = self.threads.place.get(tid, -1)
         self.rows.append((now, kind, cpu, place, vector & 255, SOFTWARE if soft > 0 else -1))
@@ -272,7 +277,11 @@ class Mapper:
         self.rows.append((now, Kind.IOAPIC_SET, cpu, -1, entry & 255, (pin & 255) + flags))
 
     def _pic(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        self.rows.append((now, Kind.PIC_SET, cpu, -1, (v[1] & 1) * 8 + (v[2] & 7), 1 if v[3] else 0))
+        """A pin of an 8259 is set; the kernel also tells which of its chip's pins are level-triggered or masked."""
+        _, chip, pin, merged, level, masks = v if len(v) == 6 else (*v, 0, 0)[:6]
+        pin &= 7
+        flags = (1 if merged else 0) + (max(masks, 0) >> pin & 1) * 2 + (max(level, 0) >> pin & 1) * 4
+        self.rows.append((now, Kind.PIC_SET, cpu, -1, (chip & 1) * 8 + pin, flags))
 
     def _hypercall(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
         self.rows.append((now, Kind.HYPERCALL, cpu, self.threads.place.get(v[0], -1), v[1] & WORD, v[2] & WORD))

@@ -53,7 +53,7 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
     "kvm:kvm_ioapic_set_irq": (
         "pin {pin:d} dst {-:x} vec {e:d} ({e:m}|{-:w}|{e:L}{e:K|masked}){coalesced:? (coalesced)}",
     ),
-    "kvm:kvm_pic_set_irq": ("chip {chip:d} pin {pin:d} ({-:w}{-:?|masked}){coalesced:? (coalesced)}",),
+    "kvm:kvm_pic_set_irq": ("chip {chip:d} pin {pin:d} ({elcr:E}{imr:B|masked}){coalesced:? (coalesced)}",),
     "kvm:kvm_apic": ("apic_{rw:W} {reg:a} = 0x{val:x}",),
     "kvm:kvm_msr": ("msr_{write:W} {ecx:x} = 0x{data:x}",),
     "kvm:kvm_mmio": ("mmio {type:U} len {-:d} gpa 0x{gpa:x} val 0x{val:x}",),
@@ -72,12 +72,15 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
 PATTERNS: Final = {
     "d": r"(-?\d{1,20})", "x": r"([0-9a-fA-F]{1,16})", "r": r"([A-Za-z0-9_ ()]{1,60}?)", "m": r"(\w{1,8})",
     "a": r"(\w{1,20})", "W": r"(read|write)", "U": r"(unsatisfied-read|read|write)",
-    "L": r"(edge|level)", "H": r"(wait|poll)", "V": r"(valid|invalid)",
+    "L": r"(edge|level)", "E": r"(edge|level)", "H": r"(wait|poll)", "V": r"(valid|invalid)",
     "s": r"(\S{1,20})", "A": r"([0-9a-fA-F]{1,16})", "w": r"([\w-]{1,20}?)", "c": r"(.{0,64}?)",
 }  # fmt: skip
 
 PLACE: Final = re.compile(r"\{([\w-]+):([^}]+)\}")
 RAW: Final = re.compile(r"(\w+)=(-?(?:0x[0-9a-fA-F]{1,16}|\d{1,20}|[0-9a-f]{1,16}))(?![\w.])")
+
+# An 8259's register with one bit a pin, of which the text tells only the pin's own.
+EVERY_PIN: Final = 0xFF
 
 # Fields that trace-cmd report -R prints in hexadecimal, with no sign of it, as the event's own text has them.
 HEXADECIMAL: Final = ("apicid", "dest_id")
@@ -135,6 +138,8 @@ CONVERSIONS: Final[dict[str, Callable[[str], int]]] = {
     "H": lambda text: 1 if text == "wait" else 0,
     "V": lambda text: 1 if text == "valid" else 0,
     "L": lambda text: LEVEL if text == "level" else 0,
+    "E": lambda text: EVERY_PIN if text == "level" else 0,
+    "B": lambda text: EVERY_PIN if text else 0,
     "?": lambda text: 1 if text else 0,
     "K": lambda text: MASKED if text else 0,
 }
