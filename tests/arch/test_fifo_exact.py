@@ -128,3 +128,13 @@ def test_a_port_without_its_page_is_saved_once() -> None:
     assert fifo.expand_array(array) == 0
     assert [fifo.take_saved(array, port) for port in (5, 5)] == [True, False]
     assert list(array.saved) == [0] * 8
+
+
+def test_registering_a_control_block_clears_all_of_it() -> None:
+    """event_fifo.c, init_control: every head and READY, before the block is published."""
+    block = ControlBlock()
+    block.ready = 0xFFFF
+    for priority in range(16):
+        block.head[priority] = 99
+    assert fifo.init_control(block, 0) == 0
+    assert (list(block.head), block.ready, block.mapped) == ([0] * 16, 0, 1)

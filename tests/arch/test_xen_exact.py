@@ -326,3 +326,12 @@ def test_a_port_is_active_when_it_is_pending_and_not_masked() -> None:
         if masked:
             set_bit(shared.mask, 0, PACKED, port)
         assert two_level.is_active(shared, port) is bool(pending and not masked)
+
+
+def test_without_a_selector_bit_there_is_no_next_port() -> None:
+    """events_2l.c, evtchn_2l_handle_events: whatever is pending, and wherever the last scan ended."""
+    shared = SharedInfo()
+    for word in range(128):
+        shared.pending[word] = 0xFFFFFFFF
+    for after in (-1, 0, 1, 4095):
+        assert two_level.next_port(shared, words(0, 0), after) == -1
