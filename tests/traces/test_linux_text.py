@@ -6,7 +6,7 @@ import pytest
 
 from exitless.errors import TraceError
 from exitless.traces.kvm import PLUGIN_VMX, SYSTEM_OF, TRACEPOINTS, Use
-from exitless.traces.kvm_text import FORMS, REASONS, TextPlan, reason
+from exitless.traces.kvm_text import FORMS, REASONS, reason, text_plan
 from exitless.traces.reader import LOST
 from exitless.vocab.exits import VMX_NAMES
 from exitless.vocab.kinds import Kind
@@ -81,7 +81,7 @@ BODIES = (
 @pytest.mark.parametrize(("name", "body", "values"), BODIES)
 def test_every_form_gives_the_fields_of_the_binary_format(name: str, body: str, values: tuple[int, ...]) -> None:
     kind = SYSTEM_OF[name]
-    assert TextPlan(kind, TRACEPOINTS[kind][0]).values(7, body) == (7, *values)
+    assert text_plan(kind, TRACEPOINTS[kind][0]).values(7, body) == (7, *values)
 
 
 def test_every_tracepoint_with_fields_is_among_those_forms() -> None:
