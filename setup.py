@@ -90,6 +90,7 @@ INTERPRETED = {
     "traces/perf_file.py": "reads a file's head and sections once",
     "traces/perf_script.py": "says what a text's lines are; text_lines.py reads them",
     "traces/reader.py": "the base class, and the list of readers",
+    "traces/record_reader.py": "hands out a record's rows as tuples, a block at a time",
     "traces/recording.py": "makes a finished record, once a recording",
     "traces/repair.py": "splits lines of text, when asked to",
     "traces/text_reader.py": "hands chunks of text to text_lines.py",

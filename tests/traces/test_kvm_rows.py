@@ -87,12 +87,14 @@ def test_lines_messages_and_ipis() -> None:
     rows = mapped(
         enter(7, 0), (Use.IPI, (7, 0xFD, 1)), (Use.IPI, (7, 0x400, 255)), (Use.IPI, (7, 0x500, 1)),
         (Use.MSI, (9, 0x1234_00000000 << 8 | 0xFEE05000, 0x23)), (Use.LINE, (9, 10, 1)),
-        (Use.IOAPIC, (9, 0x1005A, 10, 1)), (Use.PIC, (9, 1, 2, 0)), (Use.HYPERCALL, (7, 5, 0)),
+        (Use.IOAPIC, (9, 0x1005A, 10, 1)), (Use.PIC, (9, 1, 2, 0)), (Use.PIC, (9, 0, 3, 1, 8, 255)),
+        (Use.HYPERCALL, (7, 5, 0)),
     )[1:]  # fmt: skip
     assert rows == [
         (Kind.GUEST_IPI, 0, 0xFD, 1), (Kind.GUEST_IPI, 0, 2, 255), (Kind.GUEST_IPI, 0, -1, 1),
         (Kind.GUEST_MSI, -1, 0x23, 0x123405), (Kind.GUEST_LINE, -1, 10, 1),
-        (Kind.IOAPIC_SET, -1, 0x5A, 10 + 256 + 512), (Kind.PIC_SET, -1, 10, 0), (Kind.HYPERCALL, 0, 5, 0),
+        (Kind.IOAPIC_SET, -1, 0x5A, 10 + 256 + 512), (Kind.PIC_SET, -1, 10, 0), (Kind.PIC_SET, -1, 3, 7),
+        (Kind.HYPERCALL, 0, 5, 0),
     ]  # fmt: skip
 
 

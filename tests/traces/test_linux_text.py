@@ -48,7 +48,7 @@ BODIES = (
     ("kvm_set_irq", "gsi 5 level 1 source 0", (5, 1)),
     ("kvm_ioapic_set_irq", "pin 5 dst 0 vec 66 (Fixed|physical|edge) (coalesced)", (66, 5, 1)),
     ("kvm_ioapic_set_irq", "pin 4 dst ff vec 0 (ExtINT|logical|level|masked)", (0x18700, 4, 0)),
-    ("kvm_pic_set_irq", "chip 1 pin 5 (edge|masked) (coalesced)", (1, 5, 1)),
+    ("kvm_pic_set_irq", "chip 1 pin 5 (edge|masked) (coalesced)", (1, 5, 1, 0, 255)),
     ("kvm_apic", "apic_write APIC_EOI = 0x0", (1, 0xB0, 0)),
     ("kvm_apic", "apic_write APIC_ICR = 0x1000000fd", (1, 0x300, 0x1000000FD)),
     ("kvm_apic", "apic_read 0x3f = 0x1", (0, 0x3F, 1)),

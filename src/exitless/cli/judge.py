@@ -12,8 +12,11 @@ from exitless.judge.case import Case, Finding
 from exitless.judge.judge import judge
 from exitless.judge.laws import LAWS
 from exitless.judge.vcpu import RUNSTATE_NAMES, Row
+from exitless.record.store import is_record
 from exitless.study.cites import reference
-from exitless.traces.reader import Reader, open_reader
+from exitless.traces.opening import open_source
+from exitless.traces.reader import Reader, reader_of, unknown
+from exitless.traces.record_reader import RecordReader
 from exitless.vocab.kinds import Kind
 from exitless.vocab.table import BY_KIND
 
@@ -65,9 +68,22 @@ def one_each(findings: list[Finding]) -> list[Finding]:
     return list(first.values())
 
 
+def opened(path: str, clock_hz: int) -> Reader:
+    """Open a recording or a record. Errors: TraceError."""
+    source = open_source(path)
+    try:
+        reader = RecordReader(source) if is_record(source.head) else reader_of(source, clock_hz)
+        if reader is None:
+            raise unknown(source, f" or {RecordReader.what}")
+        return reader
+    except BaseException:
+        source.close()
+        raise
+
+
 def document(path: str, clock_hz: int, every: bool) -> dict[str, Any]:
     """Judge one recording to its end. Errors: TraceError."""
-    with open_reader(path, clock_hz) as reader, Patience(f"judging {path}", reader.size) as tick:
+    with opened(path, clock_hz) as reader, Patience(f"judging {path}", reader.size) as tick:
 
         def batches() -> Any:
             for rows in reader.rows():
@@ -75,8 +91,14 @@ def document(path: str, clock_hz: int, every: bool) -> dict[str, Any]:
                 yield rows
 
         ordered = not (reader.clock == LOCAL and reader.pcpus > 1)
-        case = judge(batches(), ordered, not reader.format.startswith("xentrace"))
+        own = isinstance(reader, RecordReader) and reader.simulated
+        case = judge(batches(), ordered, not is_xen(reader), own, reader.pcpus, reader.marks_again)
         return written(reader, case, every)
+
+
+def is_xen(reader: Reader) -> bool:
+    """Tell whether vCPUs are scheduled as such, and not as threads of a host."""
+    return reader.xen if isinstance(reader, RecordReader) else reader.format.startswith("xentrace")
 
 
 def written(reader: Reader, case: Case, every: bool) -> dict[str, Any]:
@@ -103,15 +125,15 @@ def found(finding: Finding, reader: Reader) -> dict[str, Any]:
     row = BY_KIND[kind]
     return {
         "time_ns": time // 1000,
-        "vcpu": reader.vcpus[place].name() if 0 <= place < len(reader.vcpus) else "unknown",
+        "vcpu": reader.vcpu_name(place),
         "pcpu": pcpu,
         "event": event_text(finding.row, reader),
-        "record": row.xen if reader.format.startswith("xentrace") else row.kvm,
+        "record": row.xen if is_xen(reader) else row.kvm,
         "law": finding.law.name,
         "says": finding.law.says,
         "why": finding.says,
         "cites": finding.law.cites,
-        "phase": finding.law.phase,
+        "phase": finding.phase,
         "state": finding.state,
         "before": [{"time_ns": e[0] // 1000, "event": event_text(e, reader)} for e in finding.before],
     }

@@ -126,11 +126,11 @@ class Bounds:
             self.least.isr[n] = 0
             self.most.isr[n] = 0
 
-    def keep(self, requested: set[int], served: set[int]) -> None:
-        """Of what was unknown keep only these as possible."""
+    def keep(self, requested: set[int] | None, served: set[int]) -> None:
+        """Of what was unknown keep only these as possible; None for all."""
         for words, kept in ((self.most.irr, requested), (self.most.isr, served)):
-            for n in range(8):
-                words[n] = words[n] & sum(shl(1, v & 31) for v in kept if v >> 5 == n)
+            for n in range(8 if kept is not None else 0):
+                words[n] = words[n] & sum(shl(1, v & 31) for v in kept or () if v >> 5 == n)
 
     def top_possible(self) -> int:
         """Return the highest vector that may be delivered, -1 when surely none is."""

@@ -7,7 +7,7 @@ from exitless.judge import laws
 from exitless.judge.case import Case
 from exitless.judge.vcpu import NONE, UNTOLD, Mode, Row, Vcpu, Window
 from exitless.vocab.exits import Exit
-from exitless.vocab.kinds import RunState
+from exitless.vocab.kinds import Kind, RunState
 
 NMI: Final = 2
 UNTOLD_END: Final = -1
@@ -20,6 +20,8 @@ WINDOWS: Final = (Exit.INTERRUPT_WINDOW, 0x64)
 PROGRESS: Final = frozenset({*PORT_IO, *HALTS, 10, 0x72})
 MERGED, MASKED, LEVEL = 1, 2, 4
 SPURIOUS: Final = 7
+PINS: Final = 16
+LOWEST: Final = 16
 
 
 def name(vector: int) -> str:
@@ -29,7 +31,7 @@ def name(vector: int) -> str:
 
 def request(j: Case, v: Vcpu | None, row: Row) -> None:
     """A local APIC accepted a vector."""
-    vector = row[4]
+    vector = row[4] & 0xFF
     j.ever.add(vector)
     if v is None:
         if vector >= 16:
@@ -63,7 +65,7 @@ def inject(j: Case, v: Vcpu | None, row: Row) -> None:
     if row[5] == SOFTWARE:
         v.field = v.last = vector
         return
-    if not j.marked and vector == v.last and not j.windows and not v.apic.may_be_requested(vector):
+    if not j.marked and vector == v.last and j.threads and not v.apic.may_be_requested(vector):
         v.field = vector
         return
     if v.slept is not None:
@@ -86,33 +88,65 @@ def inject(j: Case, v: Vcpu | None, row: Row) -> None:
 def take(j: Case, v: Vcpu, row: Row, vector: int) -> None:
     """A vector leaves the APIC, or an 8259, or Xen's callback."""
     apic = v.apic
-    if j.windows:
-        source = j.sources.get(vector, NONE)
+    unasked = f"{name(vector)} is not requested"
+    if not j.threads:
+        source = row[5] if row[5] >= 0 else j.sources.get(vector, NONE)
         if source not in (NONE, LAPIC):
             return
         sure = source == LAPIC
+        if sure and not apic.may_be_requested(vector):
+            j.break_(laws.REQUESTED, v, row, unasked)
     else:
         from_pic = may_come_from_pic(j, vector)
-        sure = not from_pic
+        known = j.requests or vector in j.ever or vector in j.ended
+        sure = not from_pic and known and vector >= LOWEST
         if not apic.may_be_requested(vector):
             if from_pic:
                 if vector & 7 not in j.level:
                     j.pic.discard(vector & 7)
                 return
-            j.break_(laws.REQUESTED, v, row, f"{name(vector)} is not requested")
+            if v.last == UNTOLD and vector not in j.ever and (j.lines or Kind.PIC_SET in j.seen):
+                return  # an 8259's that was there before all that is known, since KVM takes those first
+            if Kind.PIC_SET not in j.seen and vector not in j.ever:
+                if not j.lines:
+                    j.doubt(laws.REQUESTED, v, row, unasked, j.foreign.setdefault(vector, []))
+                return
+            j.break_(laws.REQUESTED, v, row, unasked)
             sure = True
     if sure:
         top = apic.highest_request()
         if top > vector and top not in v.fresh:
             j.break_(laws.HIGHEST, v, row, f"{name(top)} is requested too")
+        served = apic.in_service()
         if apic.is_masked(vector):
-            j.break_(laws.UNMASKED, v, row, f"{name(apic.in_service())} is in service")
+            masked(j, v, row, vector, served)
     apic.take(vector, v.fresh, sure)
     v.fresh.discard(vector)
     if not j.requests:
         apic.any_requested()
     if not j.ends:
         apic.forget_service()
+
+
+def masked(j: Case, v: Vcpu, row: Row, vector: int, served: int) -> None:
+    """A vector is injected over one in service that masks it: most likely that one's end is missing.
+
+    When it is ended after all before it is injected again, the injection was what went wrong.
+    """
+    if j.break_(laws.UNMASKED, v, row, f"{name(served)} is in service, its end is missing", laws.END):
+        v.overtaken = (served if served != vector else NONE, len(j.findings) - 1)
+
+
+def overtaken_ends(j: Case, v: Vcpu, vector: int) -> bool:
+    """A vector that was overtaken by a masked one is ended; tells whether this end is that one."""
+    served, n = v.overtaken
+    if served != vector:
+        return False
+    v.overtaken = (NONE, NONE)
+    if n < len(j.findings):
+        early = j.findings[n]
+        j.findings[n] = early._replace(phase=laws.INJECT, says=f"{name(served)} is in service, and ended only later")
+    return True
 
 
 def may_come_from_pic(j: Case, vector: int) -> bool:
@@ -137,6 +171,19 @@ def inject_again(j: Case, v: Vcpu | None, row: Row) -> None:
     v.field = v.last = vector
 
 
+def deliver(j: Case, v: Vcpu | None, row: Row) -> None:
+    """The processor delivered a vector by itself, which only a simulation shows."""
+    if v is not None:
+        v.apic.take(row[4], v.fresh, False)
+        v.dirty = True
+
+
+def line(j: Case, v: Vcpu | None, row: Row) -> None:
+    """A line that an 8259 may have was raised or lowered, or the pin of an I/O APIC that shares it."""
+    pin = row[4] if row[1] == Kind.GUEST_LINE else row[5] & 0xFF
+    j.lines = j.lines or pin < PINS
+
+
 def window(j: Case, v: Vcpu | None, row: Row) -> None:
     """The hypervisor arms interrupt-window exiting for a vector that waits."""
     vector, source = row[4], row[5]
@@ -153,10 +200,14 @@ def end(j: Case, v: Vcpu | None, row: Row) -> None:
     if v is None:
         return
     v.dirty = True
+    j.ended.add(row[4])
     ended = seen_end if j.delivery else unseen_end
     if not ended(j, v, row, row[4]):
         return
     settle(j, v)
+    if j.own and v.mode == Mode.GUEST:
+        v.carrier = row if row[5] == 1 else None
+        return
     if v.mode == Mode.GUEST or (v.mode == Mode.HYPERVISOR and (v.reason not in CARRIERS or v.ends)):
         v.carrier = row
     v.ends += 1
@@ -166,7 +217,7 @@ def seen_end(j: Case, v: Vcpu, row: Row, vector: int) -> bool:
     """An interrupt ended that was seen to be injected; tells whether it may have been in service."""
     apic = v.apic
     if vector >= 0:
-        legal = apic.ends(vector)
+        legal = apic.ends(vector) or overtaken_ends(j, v, vector)
         if not legal:
             top = apic.in_service()
             above = f"{name(top)} is in service above it"
@@ -216,16 +267,18 @@ def spared(j: Case, v: Vcpu | None, row: Row) -> None:
 
 def settle(j: Case, v: Vcpu) -> None:
     """An end that no exit carried should have been told to be spared by now."""
-    if v.carrier is not None:
-        why = (
-            "the guest runs"
-            if v.mode == Mode.GUEST
-            else "the exit carries no end"
-            if v.reason not in CARRIERS
-            else "the exit carried one already"
-        )
-        j.break_(laws.CARRIED, v, v.carrier, why)
-        v.carrier = None
+    row, v.carrier = v.carrier, None
+    if row is None:
+        return
+    if v.mode == Mode.GUEST:
+        if j.threads and Kind.EOI_SPARED not in j.seen:
+            j.doubt(laws.CARRIED, v, row, "the guest runs", j.unspared)
+        else:
+            j.break_(laws.CARRIED, v, row, "the guest runs")
+    elif v.reason not in CARRIERS:
+        j.break_(laws.CARRIED, v, row, "the exit carries no end")
+    else:
+        j.break_(laws.CARRIED, v, row, "the exit carried one already")
 
 
 def pic(j: Case, v: Vcpu | None, row: Row) -> None:

@@ -76,11 +76,15 @@ ARMED: Final = Law(
     "Xen intr.c vmx_intr_assist", (Kind.VM_EXIT, Kind.VM_ENTRY, Kind.IRQ_INJECT), True, True,
 )  # fmt: skip
 USED: Final = Law(
-    "window.used", WINDOW, "in an open interrupt window what is pending is injected before the guest goes on",
+    "window.used", INJECT, "in an open interrupt window what is pending is injected before the guest goes on",
     "Xen intr.c vmx_intr_assist", (Kind.VM_EXIT, Kind.VM_ENTRY, Kind.IRQ_INJECT), True, True,
 )  # fmt: skip
 PAIRED: Final = Law(
     "entry.paired", DELIVER, "a guest that runs is not entered again before it has exited",
+    "SDM vmx.entry-order", (Kind.VM_EXIT, Kind.VM_ENTRY),
+)  # fmt: skip
+ENTERED: Final = Law(
+    "exit.entered", DELIVER, "a guest exits only after it has been entered",
     "SDM vmx.entry-order", (Kind.VM_EXIT, Kind.VM_ENTRY),
 )  # fmt: skip
 DELIVERED: Final = Law(
@@ -105,10 +109,10 @@ KICKED: Final = Law(
 )  # fmt: skip
 RIGHTLY: Final = Law(
     "wake.rightly", WAKE, "a vCPU does not go to sleep over an interrupt that it could take",
-    "SDM exec.hlt", (Kind.RUNSTATE, Kind.IRQ_REQUEST, Kind.IRQ_INJECT, Kind.VM_EXIT), True, True,
+    "SDM exec.hlt", (Kind.RUNSTATE, Kind.IRQ_REQUEST, Kind.IRQ_INJECT, Kind.VM_EXIT, Kind.VM_ENTRY), True, True,
 )  # fmt: skip
 
 LAWS: Final = (
     REQUESTED, UNMASKED, HIGHEST, ONCE, OUTSIDE, AGAIN, IN_SERVICE, BACKED, SOMETHING, CARRIED, ARMED, USED, PAIRED,
-    DELIVERED, PLACED, CHAINED, WOKEN, KICKED, RIGHTLY,
+    ENTERED, DELIVERED, PLACED, CHAINED, WOKEN, KICKED, RIGHTLY,
 )  # fmt: skip

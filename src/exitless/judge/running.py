@@ -1,10 +1,18 @@
 """What each event says about who runs where."""
 
+from typing import Final
+
 from exitless.judge import laws
 from exitless.judge.case import Case
-from exitless.judge.interrupts import HALTS, PORT_IO, PROGRESS, WINDOWS, name, settle
+from exitless.judge.interrupts import CARRIERS, HALTS, PORT_IO, PROGRESS, WINDOWS, name, settle
 from exitless.judge.vcpu import NONE, RUNSTATE_NAMES, UNKNOWN, UNTOLD, Mode, Row, Vcpu, Window
+from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import RunState
+
+# After these exits of VMX, Linux may enter the guest again on a fast path that records no entry.
+FAST: Final = frozenset({UNKNOWN, Exit.HLT, Exit.MSR_WRITE, Exit.PREEMPTION_TIMER})
+# Both 8259s' ports, and those of their edge and level registers; an exit of port I/O has its port in bits 16 to 31.
+PIC_PORTS: Final = frozenset({0x20, 0x21, 0xA0, 0xA1, 0x4D0, 0x4D1})
 
 
 def placed(j: Case, v: Vcpu, row: Row) -> None:
@@ -49,19 +57,23 @@ def leave(j: Case, v: Vcpu | None, row: Row) -> None:
     """The guest exits."""
     if v is None:
         return
+    reason = row[4]
     if v.carrier is not None:
+        if j.own and v.mode == Mode.GUEST and reason in CARRIERS:
+            v.carrier = None
         settle(j, v)
     placed(j, v, row)
-    reason = row[4]
+    if v.mode == Mode.HYPERVISOR and v.reason not in FAST:
+        j.break_(laws.ENTERED, v, row, "it has exited already and was not entered since")
     v.open = False
     if reason in WINDOWS:
         if v.window == Window.CLOSED:
-            j.break_(laws.ARMED, v, row, "nothing was pending when the guest was entered")
+            armed_for_nothing(j, v, row)
         v.window = Window.CLOSED
         v.open = v.mode == Mode.GUEST
     elif reason in PROGRESS:
         v.closed = False
-        if reason in PORT_IO and j.latched:
+        if reason in PORT_IO and j.latched and (row[5] < 0 or row[5] >> 16 & 0xFFFF in PIC_PORTS):
             j.pic |= j.latched
             j.latched.clear()
             for other in j.vcpus:
@@ -71,6 +83,16 @@ def leave(j: Case, v: Vcpu | None, row: Row) -> None:
     v.ends = 0
     v.fresh.clear()
     v.field = NONE
+
+
+def armed_for_nothing(j: Case, v: Vcpu, row: Row) -> None:
+    """An interrupt window opens that had no reason, unless the one in service had been ended."""
+    waits, served = v.apic.highest_request(), v.apic.in_service()
+    if waits >= 0 and served >= 0:
+        why = f"nothing could be taken: {name(served)} is in service, its end is missing"
+        j.break_(laws.ARMED, v, row, why, laws.END)
+    else:
+        j.break_(laws.ARMED, v, row, "nothing was pending when the guest was entered")
 
 
 def runstate(j: Case, v: Vcpu | None, row: Row) -> None:
@@ -109,6 +131,8 @@ def run(j: Case, v: Vcpu, row: Row) -> None:
         j.break_(laws.CHAINED, v, row, f"pCPU {pcpu} runs another vCPU")
         j.vcpus[other].runs = UNKNOWN
     j.on[pcpu] = v.place
+    if j.partly:
+        v.forget()
     v.runs, v.pcpu, v.woken, v.owed = RunState.RUNNING, pcpu, False, None
 
 
@@ -119,7 +143,7 @@ def block(j: Case, v: Vcpu, row: Row) -> None:
     if v.reason not in HALTS or v.mode != Mode.HYPERVISOR:
         return
     if v.blank:
-        v.apic.keep(v.asked, v.told)
+        v.apic.keep(v.asked if j.requests else None, v.told)
         v.blank = False
         v.dirty = True
     top = v.apic.top_sure()

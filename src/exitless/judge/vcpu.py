@@ -42,7 +42,8 @@ class Vcpu:
     Shapes: ``fresh`` are requests that another CPU made since the last exit, which the hypervisor need not have seen;
     ``told`` and ``asked`` the vectors injected and requested since all was unknown (``blank``). ``field`` is the vector
     in the entry-injection field, ``last`` the one that was in it last. ``runs`` is the runstate and ``pcpu`` where;
-    ``owed`` is the request that must wake it, ``slept`` the moment it went to sleep over a request.
+    ``owed`` is the request that must wake it, ``slept`` the moment it went to sleep over a request. ``overtaken`` is a
+    vector in service over which a masked one was injected, with the number of that finding.
     """
 
     def __init__(self, place: int) -> None:
@@ -67,6 +68,7 @@ class Vcpu:
         self.runs = UNKNOWN
         self.pcpu = UNKNOWN
         self.woken = False
+        self.overtaken = (NONE, NONE)
         self.owed: Row | None = None
         self.slept: Row | None = None
         self.recent: deque[Row] = deque(maxlen=LAST_EVENTS)
@@ -103,3 +105,4 @@ class Vcpu:
         self.runs = self.pcpu = UNKNOWN
         self.woken = False
         self.owed = self.slept = None
+        self.overtaken = (NONE, NONE)

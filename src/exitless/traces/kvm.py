@@ -67,7 +67,7 @@ TRACEPOINTS: Final = {
     "kvm:kvm_msi_set_irq": (Use.MSI, "address data"),
     "kvm:kvm_set_irq": (Use.LINE, "gsi level"),
     "kvm:kvm_ioapic_set_irq": (Use.IOAPIC, "e pin coalesced"),
-    "kvm:kvm_pic_set_irq": (Use.PIC, "chip pin coalesced"),
+    "kvm:kvm_pic_set_irq": (Use.PIC, "chip pin coalesced elcr? imr?"),
     "kvm:kvm_apic": (Use.APIC, "rw reg val"),
     "kvm:kvm_msr": (Use.MSR, "write ecx data"),
     "kvm:kvm_mmio": (Use.MMIO, "type gpa val"),

@@ -54,6 +54,10 @@ class LinuxReader(Reader):
         self.clock_hz = self.clock_hz or DEFAULT_HZ
         return self.clock_hz
 
+    def marks_again(self) -> bool:
+        """Tell whether the kernel marks what it injects again, as far as has been read."""
+        return self.mapper.marks_again
+
     def unread(self) -> Counter[str]:
         """Return the records whose tracepoint is not known, or that are too short for it."""
         return self.unknown

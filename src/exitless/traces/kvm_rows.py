@@ -78,6 +78,7 @@ class Mapper:
 
     Shapes: ``isa`` is whose exits there are, 0 before the first; ``codes`` are those met so far, and ``met`` has a one
     for each of them that is below 4096; ``values`` are the event's; ``woken`` has a one for a vCPU that wakes up.
+    ``marks_again`` tells that the kernel marks what it injects again.
     """
 
     def __init__(self, name: str, clock: Clock) -> None:
@@ -88,6 +89,7 @@ class Mapper:
         self.isa: i64 = 0
         self.codes: set[int] = set()
         self.met: vec[i64] = zeros(MOST_CODES)
+        self.marks_again = False
         self.lost_events = 0
         self.lost_intervals = 0
         self.values: vec[i64] = zeros(MOST_VALUES)
@@ -186,6 +188,8 @@ class Mapper:
         """
         place: i64 = self.threads.place(v[0])
         if use == Use.INJECT:
+            if v[3] >= 0:
+                self.marks_again = True
             kind: i64 = Kind.IRQ_REINJECT if v[3] > 0 else Kind.IRQ_INJECT
             self.columns.row(now, kind, cpu, place, v[1] & 255, SOFTWARE if v[2] > 0 else -1)
         elif use == Use.EOI:
@@ -220,7 +224,13 @@ class Mapper:
                 flags += COALESCED
             self.columns.row(now, Kind.IOAPIC_SET, cpu, -1, v[1] & 255, (v[2] & 255) + flags)
         elif use == Use.PIC:
-            self.columns.row(now, Kind.PIC_SET, cpu, -1, (v[1] & 1) * 8 + (v[2] & 7), 1 if v[3] else 0)
+            self._pic(now, cpu, v)
+
+    def _pic(self, now: i64, cpu: i64, v: vec[i64]) -> None:
+        """A pin of an 8259 is set; the kernel also tells which of its chip's pins are level-triggered or masked."""
+        pin: i64 = v[2] & 7
+        flags: i64 = (1 if v[3] else 0) + (max(v[5], 0) >> pin & 1) * 2 + (max(v[4], 0) >> pin & 1) * 4
+        self.columns.row(now, Kind.PIC_SET, cpu, -1, (v[1] & 1) * 8 + pin, flags)
 
     def _switch(self, now: i64, cpu: i64, v: vec[i64]) -> None:
         """A pCPU changes its thread. Threads that are no vCPU are the host's own work."""

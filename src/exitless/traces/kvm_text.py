@@ -67,7 +67,7 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
     "kvm:kvm_ioapic_set_irq": (
         "pin {pin:d} dst {-:x} vec {e:d} ({e:m}|{-:w}|{e:L}{e:K|masked}){coalesced:? (coalesced)}",
     ),
-    "kvm:kvm_pic_set_irq": ("chip {chip:d} pin {pin:d} ({-:w}{-:?|masked}){coalesced:? (coalesced)}",),
+    "kvm:kvm_pic_set_irq": ("chip {chip:d} pin {pin:d} ({elcr:E}{imr:B|masked}){coalesced:? (coalesced)}",),
     "kvm:kvm_apic": ("apic_{rw:W} {reg:a} = 0x{val:x}",),
     "kvm:kvm_msr": ("msr_{write:W} {ecx:x} = 0x{data:x}",),
     "kvm:kvm_mmio": ("mmio {type:U} len {-:d} gpa 0x{gpa:x} val 0x{val:x}",),
@@ -84,6 +84,9 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 PLACE: Final = re.compile(r"\{([\w-]+):([^}]+)\}")
+
+# An 8259's register with one bit a pin, of which the text tells only the pin's own.
+EVERY_PIN: Final = 0xFF
 
 
 def reason(text: str) -> int:
@@ -138,6 +141,8 @@ CONVERSIONS: Final[dict[str, Callable[[str], int]]] = {
     "H": lambda text: 1 if text == "wait" else 0,
     "V": lambda text: 1 if text == "valid" else 0,
     "L": lambda text: LEVEL if text == "level" else 0,
+    "E": lambda text: EVERY_PIN if text == "level" else 0,
+    "B": lambda text: EVERY_PIN if text else 0,
     "?": lambda text: 1 if text else 0,
     "K": lambda text: MASKED if text else 0,
 }
@@ -147,7 +152,7 @@ CONVERSIONS: Final[dict[str, Callable[[str], int]]] = {
 STEPS: Final[dict[str, tuple[int, int, int, tuple[str, ...]]]] = {
     "d": (DECIMAL, 1, 20, ()), "x": (HEXADECIMAL, 1, 16, ()), "r": (NAME, 1, 60, ()), "m": (WORD, 1, 8, ()),
     "a": (WORD, 1, 20, ()), "W": (CHOICE, 0, 0, ("read", "write")),
-    "U": (CHOICE, 0, 0, ("unsatisfied-read", "read", "write")), "L": (CHOICE, 0, 0, ("edge", "level")),
+    "U": (CHOICE, 0, 0, ("unsatisfied-read", "read", "write")), "L": (CHOICE, 0, 0, ("edge", "level")), "E": (CHOICE, 0, 0, ("edge", "level")),
     "H": (CHOICE, 0, 0, ("wait", "poll")), "V": (CHOICE, 0, 0, ("valid", "invalid")), "s": (DARK, 1, 20, ()),
     "A": (HEXADECIMAL, 1, 16, ()), "w": (DASHED, 1, 20, ()), "c": (ANY, 0, 256, ()),
 }  # fmt: skip
@@ -165,7 +170,7 @@ def text_plan(kind: str, use: int) -> TextPlan:
 
 def step_of(how: str) -> Step:
     """Make the step of one field."""
-    if how[0] in "?K":
+    if how[0] in "?KB":
         step = Step(PERHAPS, how[1:].encode(), 0, 0)
         step.values = [CONVERSIONS[how[0]]("there")]
         return step

@@ -83,6 +83,14 @@ class Reader:
         for columns in self.blocks():
             yield unpacked(columns)
 
+    def marks_again(self) -> bool:
+        """Tell whether what is injected again is an event of its own, as far as has been read."""
+        return True
+
+    def vcpu_name(self, place: int) -> str:
+        """Name the vCPU at a place; one that no place has is unknown."""
+        return self.vcpus[place].name() if 0 <= place < len(self.vcpus) else "unknown"
+
     def unread(self) -> Counter[str]:
         """Return how many records of which kinds were seen and not understood."""
         raise NotImplementedError

@@ -53,7 +53,7 @@ TABLE: tuple[Row, ...] = (
     Row(Kind.GUEST_MSI, "guest.msi", "guest vector, 2 for an NMI", "destination of the message", "routing", "a message-signalled interrupt is sent to a guest", "kvm_msi_set_irq"),
     Row(Kind.GUEST_LINE, "guest.line", "global system interrupt", "level: 1 raised, 0 lowered", "routing", "an interrupt line of a guest is raised or lowered", "kvm_set_irq"),
     Row(Kind.IOAPIC_SET, "ioapic.set", "guest vector", "pin, plus 256 if it merged with a pending one, 512 if the pin is masked, 1024 if it is level-triggered", "routing", "a pin of a guest's I/O APIC is set", "kvm_ioapic_set_irq"),
-    Row(Kind.PIC_SET, "pic.set", "pin, 8 to 15 on the second chip", "1 if it merged with a pending one", "routing", "a pin of a guest's 8259 is set", "kvm_pic_set_irq"),
+    Row(Kind.PIC_SET, "pic.set", "pin, 8 to 15 on the second chip", "1 if it merged with a pending one, plus 2 if the pin is masked, 4 if it is level-triggered", "routing", "a pin of a guest's 8259 is set", "kvm_pic_set_irq"),
     Row(Kind.APIC_ACCESS, "apic.access", "offset of the register, plus 4096 if it is written", "value", "vcpu", "the hypervisor carries out a guest's access to a register of its local APIC", "kvm_apic, kvm_mmio", "IOMEM_READ, IOMEM_WRITE"),
     Row(Kind.MSR_ACCESS, "msr.access", "number of the MSR, plus 2^32 if it is written", "value", "vcpu", "the hypervisor carries out a guest's access to an MSR", "kvm_msr", "MSR_READ, MSR_WRITE"),
     Row(Kind.GUEST_HLT, "guest.hlt", "1 if already runnable again", "", "vcpu", "the guest halts", "kvm_exit HLT", "HLT"),

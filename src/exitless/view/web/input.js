@@ -1,17 +1,5 @@
 // Keys, pointer and wheel.
 
-const KEYS = [
-  ["W S, wheel with Ctrl", "zoom in and out at the pointer, else at the cursor"], ["A D, drag, Shift-wheel", "pan"],
-  ["← →", "cursor to the event before, after"], ["↑ ↓", "choose a lane; ← → then walk on it"],
-  [", .", "previous, next step of the selected interrupt"], ["[ ]", "previous, next exit on this pCPU"],
-  ["N, Shift-N", "next, previous interrupt of this source"], ["F", "fit the selection; again: the whole window"],
-  ["/", "search a vector, source or exit reason; Enter next, Shift-Enter previous"], ["1–9", "mechanism, same time"],
-  ["( )", "previous, next change of the bit clicked in a register"], ["M", "measure: once to begin, again to end"],
-  ["C", "compare mechanisms: 1–9 add or take out; C again leaves"], ["T", "tour: the questions, answered from this run"],
-  ["Y", "copy the address of this exact state"], ["Esc", "close, then end the measure, leave comparison or tour, deselect"],
-  ["?", "this list"],
-];
-
 let pointer = { x: -1, y: -1, inside: false };
 
 function onKey(event) {
@@ -144,12 +132,6 @@ function toBit(direction) {
   return "";
 }
 
-function showKeys() {
-  const dialog = document.getElementById("keys");
-  dialog.innerHTML = `<h2>Keys</h2><table><tbody>${KEYS.map(([k, d]) => `<tr><td>${k.split(", ").map((x) => `<kbd>${escaped(x)}</kbd>`).join(" ")}</td><td>${d}</td></tr>`).join("")}</tbody></table><form method="dialog"><button class="plain">Close</button></form>`;
-  dialog.showModal();
-}
-
 function listen() {
   document.addEventListener("keydown", onKey);
   const stage = document.getElementById("plot"), lanes = document.getElementById("lanes");
@@ -277,7 +259,13 @@ function onClick(e) {
   document.getElementById("lanes").focus({ preventScroll: true });
   if (hit && hit.journey) choose(hit);
   else if (hit && hit.exit) choose({ exit: hit.exit });
-  else { state.cursor = snapped(timeOf(x)); state.exit = null; follow(); }
+  else {
+    state.cursor = snapped(timeOf(x));
+    state.exit = null;
+    follow();
+    const time = timeOf(x), reach = SPAN * 100 / (rec().more || 1);
+    readWays(time - reach, time + reach).then((more) => { const again = more && hitAt(xOf(time), y); if (again && again.journey) { choose(again); changed(); } });
+  }
   state.said = hit ? hit.text : "";
   changed();
 }

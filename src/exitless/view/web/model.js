@@ -17,11 +17,7 @@ const state = {
 
 function unpack(raw) {
   const r = Object.assign({}, raw);
-  r.journeys = raw.journeys.map((j, n) => ({
-    n, source: j[0], serial: j[1], vcpu: j[2], vector: j[3], handled: j[4], merged: !!j[5], exits: j[6], touching: j[7],
-    headline: raw.brief ? j[8] : raw.texts[j[8]], pcpus: j[9], latency: j[11],
-    cards: raw.brief ? endsOf(j) : cardsOf(raw, j),
-  })).map((j) => Object.assign(j, { start: j.cards[0].time, end: j.cards[j.cards.length - 1].time }));
+  r.journeys = raw.journeys.map((j, n) => journeyOf(raw, j, n));
   r.byKey = new Map(r.journeys.map((j) => [keyOf(j), j]));
   r.byStart = r.journeys.slice().sort((a, b) => a.start - b.start);
   r.lanes = raw.lanes.map(([group, kind, label, detail, number, vector, members], n) =>
@@ -29,6 +25,14 @@ function unpack(raw) {
   r.mergedAt = new Set();
   for (let i = 0; i < r.asserts.length; i += 4) if (r.asserts[i + 3]) r.mergedAt.add(r.asserts[i]);
   return r;
+}
+
+function journeyOf(raw, j, n) {
+  const cards = raw.brief ? endsOf(j) : cardsOf(raw, j);
+  return {
+    n, source: j[0], serial: j[1], vcpu: j[2], vector: j[3], handled: j[4], merged: !!j[5], exits: j[6], touching: j[7],
+    headline: raw.brief ? j[8] : raw.texts[j[8]], pcpus: j[9], latency: j[11], cards, start: cards[0].time, end: cards[cards.length - 1].time,
+  };
 }
 
 // The first part of a record, for a comparison: what it does not hold is empty, lanes are those from before, and the
@@ -129,8 +133,17 @@ function exitsOn(r, pcpu) {
   return r.exitLists.get(pcpu);
 }
 
+// The exit that began at a moment on one of some pCPUs.
+function exitOfTime(r, pcpus, time) {
+  for (const pcpu of pcpus) {
+    const list = exitsOn(r, pcpu), x = list[lowerBound(list, time, (e) => e.start)];
+    if (x && x.start === time) return x;
+  }
+  return null;
+}
+
 function exitAt(r, i) {
-  const [start, end, pcpu, vcpu, reason, argument, closed] = r.exits.slice(i, i + 7);
+  const flat = r.exits, start = flat[i], end = flat[i + 1], pcpu = flat[i + 2], vcpu = flat[i + 3], reason = flat[i + 4], argument = flat[i + 5], closed = flat[i + 6];
   return { start, end, pcpu, vcpu, reason, argument, closed: !!closed };
 }
 
@@ -178,11 +191,12 @@ function brief(ps) {
 }
 
 // One offset for a zoom level: labels stay short, and the offset stands at the ruler's left.
-function scaleOf() {
+// A moment far from the view is told from the record's begin.
+function scaleOf(at = state.t0) {
   const span = state.t1 - state.t0;
   const unit = span < 5e5 ? 1e3 : span < 5e9 ? 1e6 : 1e9;
   const base = Math.pow(10, Math.ceil(Math.log10(span * 10)));
-  const offset = Math.floor((LOW + state.t0) / base) * base;
+  const first = Math.max(0, Math.floor((LOW + state.t0) / base) * base), offset = LOW + at < first || LOW + at >= first + 2 * base ? 0 : first;
   return { unit, offset, name: unit === 1e3 ? "ns" : unit === 1e6 ? "µs" : "ms" };
 }
 function clock(time, scale = scaleOf()) {

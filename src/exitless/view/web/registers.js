@@ -43,7 +43,7 @@ function bitList(found, value) {
 function registersSection() {
   const r = rec(), vcpu = shownVcpu();
   const found = r.registers[vcpu];
-  const scale = scaleOf();
+  const scale = scaleOf(state.cursor);
   const step = state.sel && selected() ? `<span class="stepno">step ${state.sel.step + 1} of ${selected().cards.length}</span>` : "";
   const where = vcpu >= 0 ? ` <span class="quiet">${escaped(vcpuName(r, vcpu))} at <span class="mono">${clock(state.cursor, scale)}</span> ${scale.name}</span>` : "";
   if (!found) {
