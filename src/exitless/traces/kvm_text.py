@@ -152,7 +152,8 @@ CONVERSIONS: Final[dict[str, Callable[[str], int]]] = {
 STEPS: Final[dict[str, tuple[int, int, int, tuple[str, ...]]]] = {
     "d": (DECIMAL, 1, 20, ()), "x": (HEXADECIMAL, 1, 16, ()), "r": (NAME, 1, 60, ()), "m": (WORD, 1, 8, ()),
     "a": (WORD, 1, 20, ()), "W": (CHOICE, 0, 0, ("read", "write")),
-    "U": (CHOICE, 0, 0, ("unsatisfied-read", "read", "write")), "L": (CHOICE, 0, 0, ("edge", "level")), "E": (CHOICE, 0, 0, ("edge", "level")),
+    "U": (CHOICE, 0, 0, ("unsatisfied-read", "read", "write")), "L": (CHOICE, 0, 0, ("edge", "level")),
+    "E": (CHOICE, 0, 0, ("edge", "level")),
     "H": (CHOICE, 0, 0, ("wait", "poll")), "V": (CHOICE, 0, 0, ("valid", "invalid")), "s": (DARK, 1, 20, ()),
     "A": (HEXADECIMAL, 1, 16, ()), "w": (DASHED, 1, 20, ()), "c": (ANY, 0, 256, ()),
 }  # fmt: skip
