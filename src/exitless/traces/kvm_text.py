@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from exitless.traces.kvm import APIC_REGISTERS, DELIVERY_MODES, FAILED_ENTRY, REASONS, TRACEPOINTS, Use
+from exitless.traces.kvm import APIC_REGISTERS, DELIVERY_MODES, FAILED_ENTRY, HOST_VECTORS, REASONS, TRACEPOINTS, Use
 from exitless.traces.text_form import (
     ANY,
     CHOICE,
@@ -81,7 +81,14 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "sched:sched_waking": WAKE,
     "sched:sched_wakeup": WAKE,
+    "irq:irq_handler_entry": ("irq={irq:d}",),
+    "irq:softirq_entry": ("vec={vec:d}",),
+    "irq:softirq_exit": ("vec={vec:d}",),
 }
+FORMS.update({f"irq_vectors:{name}_entry": ("vector={vector:d}",) for name in HOST_VECTORS})
+FORMS.update({f"irq_vectors:{name}_exit": ("vector={vector:d}",) for name in HOST_VECTORS})
+    {f"irq_vectors:{name}_{end}": ("vector={vector:d}",) for name in HOST_VECTORS for end in ("entry", "exit")}
+)
 
 PLACE: Final = re.compile(r"\{([\w-]+):([^}]+)\}")
 

@@ -17,6 +17,7 @@ MOST_FIELDS: Final = 8
 MOST_STEPS: Final = 32
 MOST_WORDS: Final = 4096
 NOWHERE: Final = -1
+LETTER_X: Final = 120
 # What a step of a form takes: a text as it stands, a number, characters of a kind, one of some words, a text if it is
 # there. A lazy one ends as soon as the next step, which is a text as it stands, fits.
 TEXT: Final = 0
@@ -197,6 +198,8 @@ class Form:
         if step.kind == DECIMAL:
             while at < last and is_digit(i64(data[at])):
                 at += 1
+            if at < end and i64(data[at]) == LETTER_X:
+                return -1
         elif step.kind == HEXADECIMAL:
             while at < last and hexadecimal(i64(data[at])) >= 0:
                 at += 1

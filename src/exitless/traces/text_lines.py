@@ -274,28 +274,21 @@ class Lines:
         self._tid: i64 = -1
         self._tgid: i64 = -1
 
-    def take(self, data: bytes, at: i64, whole: bool) -> i64:
-        """Make rows of lines from a place on while there is room; returns the place after the last of them.
-
-        ``whole`` says that the last line has no end of its own.
-        """
+    def take(self, texts: list[bytes], n: i64) -> i64:
+        """Make rows of lines from the ``n``-th on while there is room; returns the number of the next."""
         columns: Columns = self.mapper.columns
-        size: i64 = i64(len(data))
-        while at < size and columns.fill < ROOM:
-            end: i64 = i64(data.find(b"\n", at))
-            if end < 0:
-                if not whole:
-                    break
-                end = size
-            self._one(data, at, min(end, at + LONGEST))
-            at = end + 1
-        return min(at, size)
+        count: i64 = i64(len(texts))
+        while n < count and columns.fill < ROOM:
+            self._one(texts[n])
+            n += 1
+        return n
 
-    def _one(self, data: bytes, at: i64, end: i64) -> None:
+    def _one(self, data: bytes) -> None:
         """Make the rows of one line."""
         line: Line = self.line
-        if not line.parse(data, at, end):
-            self._other(data[at:end].decode("utf-8", "replace"))
+        end: i64 = min(i64(len(data)), LONGEST)
+        if not line.parse(data, 0, end):
+            self._other(data[:end].decode("utf-8", "replace"))
             return
         before: i64 = self.last
         plan = self._counted(line)

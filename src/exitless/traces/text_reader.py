@@ -102,23 +102,21 @@ class TextReader(LinuxReader):
         columns, rest, at, too_long = self.mapper.columns, b"", 0, False
         while chunk := self.source.read_at(at, CHUNK):
             at += len(chunk)
-            data, n = rest + chunk, 0
-            if too_long:
-                n = data.find(b"\n") + 1
-                if not n:
-                    continue
-            while True:
-                n = self.lines.take(data, n, False)
-                if columns.fill < ROOM:
-                    break
-                yield columns
-                columns.fill = 0
-            rest, too_long, self.done = data[n:], len(data) - n > LONGEST, at
-            if too_long:
-                self.lines.take(rest[:LONGEST], 0, True)
-                rest = b""
-        if not too_long:
-            self.lines.take(rest, 0, True)
+            *texts, rest = (rest + chunk).split(b"\n")
+            n = 1 if too_long and texts else 0
+            too_long = too_long and not texts
+            while n < len(texts):
+                n = self.lines.take(texts, n)
+                if columns.fill >= ROOM:
+                    yield columns
+                    columns.fill = 0
+            self.done = at
+            if len(rest) > LONGEST:
+                if not too_long:
+                    self.lines.take([rest], 0)
+                rest, too_long = b"", True
+        if rest and not too_long:
+            self.lines.take([rest], 0)
         yield columns
         self._finish()
 
