@@ -87,8 +87,6 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
 }
 FORMS.update({f"irq_vectors:{name}_entry": ("vector={vector:d}",) for name in HOST_VECTORS})
 FORMS.update({f"irq_vectors:{name}_exit": ("vector={vector:d}",) for name in HOST_VECTORS})
-    {f"irq_vectors:{name}_{end}": ("vector={vector:d}",) for name in HOST_VECTORS for end in ("entry", "exit")}
-)
 
 PLACE: Final = re.compile(r"\{([\w-]+):([^}]+)\}")
 

@@ -71,6 +71,7 @@ class Step:
     def __init__(self, kind: i64, text: bytes, least: i64, most: i64) -> None:
         self.kind: i64 = kind
         self.text: bytes = text
+        self.start: i64 = i64(text[0]) if kind == TEXT else ABSENT
         self.least: i64 = least
         self.most: i64 = most
         self.words: list[bytes] = []
@@ -165,19 +166,15 @@ class Form:
         """Tell whether a step that ends as early as it can fits, and all after it."""
         after: i64 = at
         last: i64 = min(end, at + step.most)
-        more: bool = k + 1 < i64(len(self.steps))
+        start: i64 = self.steps[k + 1].start if k + 1 < i64(len(self.steps)) else ABSENT
         while True:
-            if after - at >= step.least and (not more or self._starts(self.steps[k + 1], data, after, end)):
+            if after - at >= step.least and (start < 0 or (after < end and i64(data[after]) == start)):
                 self.ends[k] = after
                 if self.fits(data, after, end, k + 1):
                     return True
-            if after >= last or not step.takes(i64(data[after])):
+            if after >= last or not (step.kind == ANY or step.takes(i64(data[after]))):
                 return False
             after += 1
-
-    def _starts(self, step: Step, data: bytes, at: i64, end: i64) -> bool:
-        """Tell quickly whether a step may begin at a place."""
-        return step.kind != TEXT or (at < end and i64(data[at]) == i64(step.text[0]))
 
     def _one(self, step: Step, data: bytes, at: i64, end: i64) -> i64:
         """Return where a step ends that begins at a place, -1 when it does not fit."""

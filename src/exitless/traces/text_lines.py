@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Final
 
+from librt.strings import read_i64_le
 from librt.vecs import vec
 from mypy_extensions import i64
 
 from exitless.record.columns import Columns
 from exitless.traces.kvm_rows import Mapper
 from exitless.traces.merge import ROOM
-from exitless.traces.text_form import TextPlan, decimal, is_digit, is_space, is_word
+from exitless.traces.text_form import TextPlan, decimal, is_digit, is_space, is_word, stands
 
 # A line that is longer is cut.
 LONGEST: Final = 16384
@@ -17,6 +18,8 @@ LONGEST: Final = 16384
 MOST_NAME: Final = 256
 MOST_CPUS: Final = 16_384
 NS: Final = 10**9
+# How many names of events are kept at hand.
+LATELY: Final = 1024
 MOST_SECONDS: Final = 9_000_000_000
 NEWLINE: Final = 10
 SPACE: Final = 32
@@ -51,14 +54,17 @@ class Line:
 
     def spaces(self, at: i64) -> i64:
         """Return the next place that is not white."""
-        while at < self.end and is_space(i64(self.data[at])):
+        data: bytes = self.data
+        end: i64 = self.end
+        while at < end and is_space(i64(data[at])):
             at += 1
         return at
 
     def digits(self, at: i64, most: i64) -> i64:
         """Return the place after at most so many digits."""
+        data: bytes = self.data
         last: i64 = min(self.end, at + most)
-        while at < last and is_digit(i64(self.data[at])):
+        while at < last and is_digit(i64(data[at])):
             at += 1
         return at
 
@@ -104,10 +110,11 @@ class Line:
     def _flags(self, at: i64) -> i64:
         """Go past a word of flags, if one stands before the time."""
         after: i64 = at
+        data: bytes = self.data
         last: i64 = min(self.end, at + 11)
-        while after < last and not is_space(i64(self.data[after])) and i64(self.data[after]) != COLON:
+        while after < last and i64(data[after]) != COLON and not is_space(i64(data[after])):
             after += 1
-        if after == at or after - at > 10 or after >= self.end or not is_space(i64(self.data[after])):
+        if after == at or after - at > 10 or after >= self.end or not is_space(i64(data[after])):
             return at
         return self.spaces(after)
 
@@ -151,7 +158,8 @@ class FtraceLine(Line):
             return False
         at = self.name
         last: i64 = min(self.end, at + 64)
-        while at < last and is_word(i64(self.data[at])):
+        data: bytes = self.data
+        while at < last and is_word(i64(data[at])):
             at += 1
         if at == self.name or not self.has(at, COLON):
             return False
@@ -248,9 +256,10 @@ class PerfLine(Line):
 class Lines:
     """Makes rows of lines as they come.
 
-    Shapes: ``plan`` finds or makes what becomes of one kind of line, ``begin`` learns from the first what the clock is
-    and returns the time none reaches, ``other`` looks at a line that is no event. ``gaps`` has how many records each
-    pCPU lost just before its next line. ``first`` and ``last`` are in ticks, -1 before the first line.
+    Shapes: ``lately`` has what becomes of lines whose event's name stands at the same place of ``names``. ``plan`` makes
+    what becomes of one kind of line, ``begin`` learns from the first what the clock is and returns the time none
+    reaches, ``other`` looks at a line that is no event. ``gaps`` has how many records each pCPU lost just before its
+    next line. ``first`` and ``last`` are in ticks, -1 before the first line.
     """
 
     def __init__(
@@ -260,6 +269,8 @@ class Lines:
         self.line: Line = line
         self.mapper: Mapper = mapper
         self.plans: dict[bytes, TextPlan] = {}
+        self.names: list[bytes] = [b""] * LATELY
+        self.lately: list[TextPlan] = [TextPlan("", 0, [], [], [])] * LATELY
         self.gaps: dict[int, int] = {}
         self.first: i64 = -1
         self.last: i64 = 0
@@ -327,9 +338,22 @@ class Lines:
             self._tid = line.tid
             self._tgid = line.tgid
             self.mapper.threads.tgids[line.tid] = line.tgid
-        name = line.data[line.name : line.name_end]
+        plan = self._named(line.data, line.name, line.name_end)
+        plan.count += 1
+        return plan
+
+    def _named(self, data: bytes, at: i64, end: i64) -> TextPlan:
+        """Find what becomes of lines with the event's name that stands there; one that came lately is found at once."""
+        place: i64 = 0
+        if end - at >= 8:
+            mixed: i64 = read_i64_le(data, at) ^ read_i64_le(data, end - 8)
+            place = (mixed ^ mixed >> 23 ^ mixed >> 41) & LATELY - 1
+            if stands(data, at, end, self.names[place]) and end - at == i64(len(self.names[place])):
+                return self.lately[place]
+        name = data[at:end]
         plan = self.plans.get(name)
         if plan is None:
             plan = self.plans[name] = self._plan(name.decode("utf-8", "replace"))
-        plan.count += 1
+        self.names[place] = name
+        self.lately[place] = plan
         return plan
