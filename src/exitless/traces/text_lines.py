@@ -256,8 +256,8 @@ class PerfLine(Line):
 class Lines:
     """Makes rows of lines as they come.
 
-    Shapes: ``lately`` has what becomes of lines whose event's name stands at the same place of ``names``. ``plan`` makes
-    what becomes of one kind of line, ``begin`` learns from the first what the clock is and returns the time none
+    Shapes: ``lately`` has what becomes of lines whose event's name stands at the same place of ``names``. ``plan``
+    makes what becomes of one kind of line, ``begin`` learns from the first what the clock is and returns the time none
     reaches, ``other`` looks at a line that is no event. ``gaps`` has how many records each pCPU lost just before its
     next line. ``first`` and ``last`` are in ticks, -1 before the first line.
     """
