@@ -184,6 +184,7 @@ def step_of(how: str) -> Step:
     step = Step(kind, b"", least, most)
     step.words = [word.encode() for word in words]
     step.convert = CONVERSIONS.get(how, int)
+    step.values = [step.convert(word) for word in words]
     if how == "A":
         step.values = [0]
     return step

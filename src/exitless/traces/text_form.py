@@ -63,9 +63,9 @@ def hexadecimal(c: i64) -> i64:
 class Step:
     """One step of a form: ``kind`` says what it takes, from ``least`` to ``most`` characters.
 
-    Shapes: ``text`` stands as it is; ``words`` are the choices. The value goes to field ``place`` (-1: nowhere):
-    of a number itself, of a choice that of ``values``, of any other text what ``convert`` makes of it. ``other`` and
-    ``convert_other`` make a second field of the same text.
+    Shapes: ``text`` stands as it is; ``words`` are the choices, ``chosen`` the number of that found last. The value
+    goes to field ``place`` (-1: nowhere): of a number itself, of a choice that of ``values``, of any other text what
+    ``convert`` makes of it. ``other`` and ``convert_other`` make a second field of the same text.
     """
 
     def __init__(self, kind: i64, text: bytes, least: i64, most: i64) -> None:
@@ -76,6 +76,7 @@ class Step:
         self.most: i64 = most
         self.words: list[bytes] = []
         self.values: list[int] = []
+        self.chosen: i64 = 0
         self.place: i64 = NOWHERE
         self.other: i64 = NOWHERE
         self.convert: Callable[[str], int] = int
@@ -144,6 +145,7 @@ class Form:
 
     def __init__(self, steps: list[Step]) -> None:
         self.steps: list[Step] = steps[:MOST_STEPS]
+        self.taken: list[int] = [k for k, step in enumerate(self.steps) if step.place != NOWHERE]
         self.begins: vec[i64] = zeros(MOST_STEPS)
         self.ends: vec[i64] = zeros(MOST_STEPS)
 
@@ -183,9 +185,12 @@ class Form:
         if step.kind == PERHAPS:
             return at + i64(len(step.text)) if stands(data, at, end, step.text) else at
         if step.kind == CHOICE:
-            for word in step.words:
-                if stands(data, at, end, word):
-                    return at + i64(len(word))
+            n: i64 = 0
+            while n < i64(len(step.words)):
+                if stands(data, at, end, step.words[n]):
+                    step.chosen = n
+                    return at + i64(len(step.words[n]))
+                n += 1
             return -1
         begin: i64 = at
         if step.kind == DECIMAL and at < end and i64(data[at]) == 45:
@@ -207,21 +212,20 @@ class Form:
 
     def take(self, data: bytes, values: vec[i64]) -> None:
         """Make fields of what the steps have found."""
-        k: i64 = 0
-        while k < i64(len(self.steps)):
+        for k in self.taken:
             step: Step = self.steps[k]
-            if step.place != NOWHERE:
-                begin: i64 = self.begins[k]
-                end: i64 = self.ends[k]
-                if step.kind == DECIMAL:
-                    self._put(values, step.place, decimal(data, begin, end))
-                elif step.kind == HEXADECIMAL and not step.values:
-                    self._put(values, step.place, hexadecimals(data, begin, end))
-                elif step.kind == PERHAPS:
-                    self._put(values, step.place, step.values[0] if end > begin else 0)
-                else:
-                    self._word(step, data[begin:end], values)
-            k += 1
+            begin: i64 = self.begins[k]
+            end: i64 = self.ends[k]
+            if step.kind == DECIMAL:
+                self._put(values, step.place, decimal(data, begin, end))
+            elif step.kind == HEXADECIMAL and not step.values:
+                self._put(values, step.place, hexadecimals(data, begin, end))
+            elif step.kind == PERHAPS:
+                self._put(values, step.place, step.values[0] if end > begin else 0)
+            elif step.kind == CHOICE:
+                self._put(values, step.place, step.values[step.chosen])
+            else:
+                self._word(step, data[begin:end], values)
 
     def _put(self, values: vec[i64], place: i64, value: i64) -> None:
         """Set a field; one that stands twice is put together from both."""

@@ -10,7 +10,7 @@ from mypy_extensions import i64
 from exitless.record.columns import Columns
 from exitless.traces.kvm_rows import Mapper
 from exitless.traces.merge import ROOM
-from exitless.traces.text_form import TextPlan, decimal, is_digit, is_space, is_word, stands
+from exitless.traces.text_form import TextPlan, is_digit, is_space, is_word, stands
 
 # A line that is longer is cut.
 LONGEST: Final = 16384
@@ -27,6 +27,7 @@ OPEN: Final = 40
 CLOSE: Final = 41
 DASH: Final = 45
 POINT: Final = 46
+ZERO: Final = 48
 SLASH: Final = 47
 COLON: Final = 58
 BRACKET: Final = 91
@@ -46,6 +47,7 @@ class Line:
         self.tid: i64 = 0
         self.tgid: i64 = -1
         self.cpu: i64 = 0
+        self.number: i64 = 0
         self.whole: i64 = 0
         self.fraction: i64 = -1
         self.name: i64 = 0
@@ -61,11 +63,19 @@ class Line:
         return at
 
     def digits(self, at: i64, most: i64) -> i64:
-        """Return the place after at most so many digits."""
+        """Return the place after at most so many digits; ``number`` is what they say, -1 for more than 18 of them."""
         data: bytes = self.data
         last: i64 = min(self.end, at + most)
-        while at < last and is_digit(i64(data[at])):
+        begin: i64 = at
+        number: i64 = 0
+        while at < last:
+            c: i64 = i64(data[at]) - ZERO
+            if c < 0 or c > 9:
+                break
+            if at - begin < 18:
+                number = number * 10 + c
             at += 1
+        self.number = number if at - begin <= 18 else -1
         return at
 
     def has(self, at: i64, c: i64) -> bool:
@@ -83,7 +93,7 @@ class Line:
         after: i64 = self.digits(at + 1, 5)
         if after == at + 1 or not self.has(after, BRACKET_END):
             return -1
-        self.cpu = decimal(self.data, at + 1, after)
+        self.cpu = self.number
         return after + 1
 
     def _time(self, at: i64, most: i64) -> i64:
@@ -91,14 +101,14 @@ class Line:
         after: i64 = self.digits(at, most)
         if after == at:
             return -1
-        self.whole = decimal(self.data, at, after) if after - at <= 18 else -1
+        self.whole = self.number
         self.fraction = -1
         if self.has(after, POINT):
             begin: i64 = after + 1
             after = self.digits(begin, 9)
             if after == begin:
                 return -1
-            self.fraction = decimal(self.data, begin, after)
+            self.fraction = self.number
             n: i64 = after - begin
             while n < 9:
                 self.fraction *= 10
@@ -138,7 +148,7 @@ class FtraceLine(Line):
         after: i64 = self.digits(at, 10)
         if after == at:
             return False
-        self.tid = decimal(self.data, at, after)
+        self.tid = self.number
         at = self.spaces(after)
         if at == after:
             return False
@@ -150,7 +160,10 @@ class FtraceLine(Line):
         at = self._cpu(at)
         if at < 0:
             return False
-        at = self._time(self._flags(self.spaces(at)), 20)
+        begin: i64 = self.spaces(at)
+        at = self._time(begin, 20)
+        if at < 0:
+            at = self._time(self._flags(begin), 20)
         if at < 0:
             return False
         self.name = self.spaces(at)
@@ -171,7 +184,7 @@ class FtraceLine(Line):
         """Read what follows ``(``: a number or dashes, ``)``, and white; returns the place after it, -1 for none."""
         after: i64 = self.digits(at, 10)
         if after > at:
-            self.tgid = decimal(self.data, at, after)
+            self.tgid = self.number
         else:
             while self.has(after, DASH):
                 after += 1
@@ -201,14 +214,14 @@ class PerfLine(Line):
         if after == at:
             return False
         self.tgid = -1
-        self.tid = decimal(self.data, at, after)
+        self.tid = self.number
         if self.has(after, SLASH):
             self.tgid = self.tid
             at = after + 1
             after = self.digits(at, 10)
             if after == at:
                 return False
-            self.tid = decimal(self.data, at, after)
+            self.tid = self.number
         at = self.spaces(after)
         if at == after:
             return False
@@ -216,7 +229,9 @@ class PerfLine(Line):
         at = self.spaces(after) if after >= 0 else -1
         if after < 0 or at == after:
             return False
-        after = self._time(self._flags(at), 11)
+        after = self._time(at, 11)
+        if after < 0:
+            after = self._time(self._flags(at), 11)
         at = self.spaces(after) if after >= 0 else -1
         if after < 0 or at == after or self.fraction < 0:
             return False
