@@ -17,6 +17,7 @@ from exitless.scenario import library_names, load
 from exitless.vocab.table import TABLE
 from tests.house.tree import ROOT, SRC
 from tools.coverage import coverage_page
+from tools.judged import judge_page
 
 GENERATED = "<!-- written by `make pages`; edit the source, not this page -->"
 
@@ -42,6 +43,11 @@ def vocabulary_page() -> str:
 def sources_page() -> str:
     """Return docs/coverage.md."""
     return f"{GENERATED}\n\n{coverage_page()}"
+
+
+def judged_page() -> str:
+    """Return docs/judge.md."""
+    return f"{GENERATED}\n\n{judge_page()}"
 
 
 def properties_page() -> str:
@@ -114,7 +120,7 @@ def laws_page() -> str:
 
 PAGES = {
     "vocabulary.md": vocabulary_page, "coverage.md": sources_page, "properties.md": properties_page,
-    "laws.md": laws_page,
+    "laws.md": laws_page, "judge.md": judged_page,
 }  # fmt: skip
 
 

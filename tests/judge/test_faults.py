@@ -40,7 +40,7 @@ def rates(name: str, fault: str, chance: Random) -> tuple[int, int, int]:
     placed = found = right = 0
     for _ in range(PLACES):
         first = chance.randrange(max(1, len(rows) - LONG))
-        changed = put(part(rows, first, first + LONG), 0.5 + 0.5 * chance.random())
+        changed = put(part(rows, first, first + LONG), 0.4 + 0.4 * chance.random())
         if changed is None:
             continue
         placed += 1

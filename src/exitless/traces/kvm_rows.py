@@ -151,7 +151,8 @@ class Threads:
 class Mapper:
     """Makes rows of events. ``isa`` is whose exits there are, 0 before the first; ``codes`` are those met so far.
 
-    ``marks_again`` tells that the kernel marks what it injects again.
+    ``marks_again`` tells that the kernel marks what it injects again; ``marks`` are the times of what somebody wrote
+    into the recording, each with the number of its text.
     """
 
     def __init__(self, name: str, clock: Clock) -> None:
@@ -161,6 +162,7 @@ class Mapper:
         self.isa = 0
         self.codes: set[int] = set()
         self.marks_again = False
+        self.marks: list[tuple[int, int]] = []
         self.lost_events = 0
         self.lost_intervals = 0
         self.woken: set[int] = set()
@@ -171,7 +173,7 @@ class Mapper:
             self._pv_eoi, self._ipi, self._msi, self._line, self._ioapic, self._pic, self._hypercall, self._switch,
             self._waking, self._wakeup, self._host_vector, self._host_irq, self._softirq, self._timer, self._halt_poll,
             self._apic, self._msr, self._mmio, self._halt_end, self._host_vector_done, self._host_irq_done,
-            self._softirq_done, self._timer_done,
+            self._softirq_done, self._timer_done, self._mark,
         ]  # fmt: skip
 
     def take(self, events: Sequence[Event]) -> list[Row]:
@@ -371,6 +373,9 @@ class Mapper:
 
     def _softirq_done(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
         self.rows.append((now, Kind.SOFTIRQ_DONE, cpu, -1, v[1] & WORD, 0))
+
+    def _mark(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
+        self.marks.append((now, v[0]))
 
     def _timer_done(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
         self.rows.append((now, Kind.TIMER_DONE, cpu, -1, 0, 0))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from exitless.errors import TraceError
-from exitless.traces.kvm import TRACEPOINTS, Use, known
+from exitless.traces.kvm import MARKER, TRACEPOINTS, Use, known
 from exitless.traces.kvm_reader import TICKS, LinuxReader
 from exitless.traces.kvm_rows import Clock, Event
 from exitless.traces.kvm_text import TextPlan
@@ -132,6 +132,8 @@ class TextReader(LinuxReader):
         plan = self.plan(line.kind)
         plan.count += 1
         if plan.use <= 0:
+            if line.kind == MARKER:
+                self.marks.append((self.mapper.clock.ps(now), line.body.removeprefix("tracing_mark_write: ").strip()))
             return None
         values = plan.values(line.tid, line.body)
         if values is None:

@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
+from typing import Final
 
 from exitless.errors import TraceError
 from exitless.traces.event_format import Plan, compile_plan
+from exitless.traces.kvm import MARKER, Use
 from exitless.traces.kvm_reader import LinuxReader
 from exitless.traces.merge import merged
 from exitless.traces.opening import Source
@@ -12,6 +15,8 @@ from exitless.traces.reader import Row
 from exitless.traces.trace_dat_file import MAGIC, Buffer, Layout, pieces_of, read_layout
 from exitless.traces.trace_dat_options import clock_of, overruns
 from exitless.traces.trace_dat_pages import PerCpu, ring_of, sum_up
+
+LONGEST: Final = 256
 
 
 class TraceDat(LinuxReader):
@@ -47,6 +52,8 @@ class TraceDat(LinuxReader):
         self.mapper.threads.guests = self.layout.guests
         self.parts: list[PerCpu] = []
         self.ring = ring_of(self.plans)
+        self.only_marks = False
+        self.texts: list[str] = []
 
     @classmethod
     def recognises(cls, head: bytes) -> bool:
@@ -61,7 +68,7 @@ class TraceDat(LinuxReader):
             shift = self.layout.shifts.get(part.cpu)
             yield PerCpu(
                 part.cpu, page, self.plans, pieces_of(self, buffer, part), self.problem,
-                shift.apply if shift else None, self.ring,
+                shift.apply if shift else None, None if self.only_marks else self.ring,
             )  # fmt: skip
 
     def rows(self) -> Iterator[list[Row]]:
@@ -80,6 +87,26 @@ class TraceDat(LinuxReader):
         for events in merged(self.parts):
             yield self.mapper.take(events)
         self._finish()
+
+    def read_marks(self) -> list[tuple[int, str]]:
+        """Read only what somebody wrote into the recording, in place of the rows. Errors: TraceError."""
+        self.only_marks = True
+        texts = {event.id: event.fields["buf"].offset for event in self.layout.formats if "buf" in event.fields}
+        for number, plan in self.plans.items():
+            plan.use = min(plan.use, Use.NAME_ONLY)
+            if plan.kind == MARKER and number in texts:
+                plan.use, plan.read = Use.MARK, partial(self._text, texts[number])
+        for _ in self.rows():
+            pass
+        self.marks = [(time, self.texts[n]) for time, n in self.mapper.marks]
+        return self.marks
+
+    def _text(self, offset: int, data: bytes, begin: int) -> tuple[int, ...]:
+        """Take the text out of a mark; its place among all texts stands for it."""
+        start = begin + offset
+        end = data.find(b"\0", start, start + LONGEST)
+        self.texts.append(bytes(data[start : end if end >= 0 else start + LONGEST]).decode("utf-8", "replace").strip())
+        return (len(self.texts) - 1,)
 
     def _finish(self) -> None:
         """Sum up what the pCPUs' pages held."""
