@@ -61,7 +61,7 @@ RULES: Final = (
     # x2APIC: one MSR where there were several accesses to a page
     Rule("x2apic", True, (C.ICR_HIGH, C.ICR_READ), "page", NONE, "", CERTAIN, "SDM apic.x2apic", "one write of the 64-bit ICR sends, without its upper half apart and without a delivery status to read"),
     Rule("x2apic", True, (*EOIS, *IPIS, *WRITES, C.TPR), "page", ALL, "write", CERTAIN, "SDM apic.x2apic", "the same access, by WRMSR"),
-    Rule("x2apic", True, (C.APIC_READ, C.TIMER_READ), "page", ALL, "write", USUAL, "SDM apic.x2apic", "the same access, by RDMSR"),
+    Rule("x2apic", True, (C.APIC_READ, C.TIMER_READ), "page", ALL, "read", USUAL, "SDM apic.x2apic", "the same access, by RDMSR"),
     Rule("x2apic", False, IPIS, "msr", TWICE, "page", USUAL, "SDM apic.registers", "two writes, of ICR's upper and lower half, and with some guests a read of the delivery status"),
     Rule("x2apic", False, (*EOIS, *WRITES, C.TPR, C.APIC_READ, C.TIMER_READ), "msr", ALL, "page", CERTAIN, "SDM apic.registers", "the same access, to the page"),
     # PV EOI
