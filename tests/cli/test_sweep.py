@@ -40,6 +40,11 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def environment() -> dict[str, str]:
+    """Return the variables under which another process finds this package."""
+    return os.environ | {"PYTHONPATH": str(Path(exitless.__file__).parent.parent)}
+
+
 def sweep(study: Path, *words: str) -> dict[str, Any]:
     """Run the command; returns its document."""
     assert main(["sweep", str(study), "--jobs", "1", "--json", "result.json", *words]) == 0
@@ -86,6 +91,24 @@ def test_one_more_value_runs_only_what_is_new(study: Path) -> None:
     assert sweep(study)["reused"] == 16
     study.write_text(STUDY.replace('"300 us"', '"200 us"', 1), "utf-8")
     assert sweep(study)["reused"] == 0
+
+
+def test_a_file_of_costs_counts_by_what_is_in_it(study: Path) -> None:
+    text = STUDY.replace("seeds = [1, 7]", "seeds = 1\nset = ['host.costs=\"costs.toml\"']").replace("[10, 60]", "[10]")
+    study.write_text(text, "utf-8")
+    costs = Path("costs.toml")
+    costs.write_text('[cost]\nexit = { ns = 450, origin = "guess", source = "a test" }\n', "utf-8")
+    found = []
+    for name in ("one", "two", "three"):
+        assert subprocess.run(
+            [sys.executable, "-m", "exitless", "sweep", "study.toml", "--jobs", "1", "--json", f"{name}.json"],
+            env=environment(), check=False, capture_output=True,
+        ).returncode == 0  # fmt: skip
+        found.append(json.loads(Path(f"{name}.json").read_text("utf-8")))
+        if name == "two":
+            costs.write_text(costs.read_text("utf-8").replace("450", "4500"), "utf-8")
+    assert [document["reused"] for document in found] == [0, 4, 0]
+    assert found[0]["results"] == found[1]["results"] != found[2]["results"]
 
 
 def test_processes_find_what_one_finds(study: Path) -> None:
@@ -173,9 +196,8 @@ def test_a_bad_command_line_gets_one_sentence(
 def test_an_interrupt_keeps_what_is_done_and_says_how_to_go_on(study: Path) -> None:
     """Control-C once some files are there: status 130, and the next run takes them."""
     study.write_text(STUDY.replace('"300 us"', '"40 ms"', 1).replace("[1, 7]", "40"), "utf-8")
-    environment = os.environ | {"PYTHONPATH": str(Path(exitless.__file__).parent.parent)}
     command = [sys.executable, "-m", "exitless", "sweep", str(study), "--jobs", "2", "--out", "kept"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment()) as process:
         began = time.monotonic()
         while len(list(Path("kept").glob("*.json"))) < 2 and process.poll() is None and time.monotonic() - began < 60:
             with contextlib.suppress(subprocess.TimeoutExpired):

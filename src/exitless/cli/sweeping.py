@@ -22,6 +22,7 @@ from exitless.cli.output import write_whole
 from exitless.cli.run import run_one
 from exitless.errors import ScenarioError
 from exitless.scenario import Scenario
+from exitless.scenario.costs import is_file, read_costs
 from exitless.scenario.sweeps import Point, Study
 
 # So many cases more than there are processes are handed out, so that none waits and an interrupt loses little.
@@ -57,11 +58,18 @@ def source_digest() -> str:
     return found.hexdigest()
 
 
+@cache
+def costs_of(name: str) -> str:
+    """Return what a cost table holds where it is a file, and the name of one of the package. Errors: ScenarioError."""
+    return json.dumps(read_costs(name)) if is_file(name) else name
+
+
 def key_of(scenario: Scenario, mechanism: str, seed: int, length_ps: int | None, laws: bool) -> str:
     """Return the name under which a case is kept. What a scenario says in words, and its [expect], decide nothing."""
     plain = msgspec.to_builtins(scenario)
     for words in ("title", "note", "expect"):
         plain.pop(words)
+    plain["host"]["costs"] = costs_of(scenario.host.costs)
     plain["run"] = {"length": length_ps if length_ps is not None else scenario.run.length}
     text = json.dumps([source_digest(), plain, mechanism, seed, laws], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]

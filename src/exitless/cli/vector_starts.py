@@ -184,8 +184,8 @@ STARTS: Final[dict[str, list[Start]]] = {
                   {**POSTING, "ack_int_on_exit": 0}, {**POSTING, "notification_vector": 0x1F2}, {**POSTING,
                       "descriptor_address": 32},
                   {**POSTING, "virtual_interrupt_delivery": 0}, {**REGISTERS, "ext_int_exiting": 0},
-                  {**REGISTERS, "virtualize_x2apic_mode": 1}, {**IPIV, "choices": {"vmx_ipiv_needs_vid": 1}}, {**IPIV, "use_tpr_shadow": 0,
-                      "virtualize_x2apic_mode": 0}),
+                  {**REGISTERS, "virtualize_x2apic_mode": 1}, {**IPIV, "choices": {"vmx_ipiv_needs_vid": 1}},
+                  {**IPIV, "use_tpr_shadow": 0, "virtualize_x2apic_mode": 0}),
     ],
     "vmx.entry.check_guest_state": [
         {"state!": {"activity": activity, "entry_vector": vector, "entry_type": kind, "interrupt_flag": 1,

@@ -6,15 +6,18 @@ import sys
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from exitless.cli import show
 from exitless.cli.live import LONGEST_PS, WINDOW_PS, Bench
 from exitless.cli.simulating import add_scenario_options
 from exitless.errors import ScenarioError
+from exitless.record.block import Record
 from exitless.scenario import check_mechanisms, library_names, load, time_within
-from exitless.view.page import page, written
+from exitless.view.page import Ways, document, written
 from exitless.view.server import Answer, Server
+
+MOST_ROWS: Final = 2_000_000
 
 
 def add_parser(subparsers: Any) -> None:
@@ -40,9 +43,7 @@ def served(args: argparse.Namespace) -> tuple[Callable[[], str], dict[str, Answe
     """Make what the server needs: the page and the answers. Errors: ExitlessError."""
     if not is_scenario(args.what):
         args.html = "all"
-        records, _ = show.records_of(args)
-        text = page(records)
-        return (lambda: text), {}
+        return looked_at(show.records_of(args).records)
     scenario, name = load(args.what, args.set)
     names = list(dict.fromkeys(args.mechanism or scenario.run.mechanisms))
     if not names:
@@ -59,6 +60,23 @@ def served(args: argparse.Namespace) -> tuple[Callable[[], str], dict[str, Answe
         return made[0]
 
     return first_page, {"simulate": bench.simulate, "words": bench.words, "tour": bench.tour}
+
+
+def looked_at(records: list[Record]) -> tuple[Callable[[], str], dict[str, Answer]]:
+    """Make the page of records that are there already; it asks for the interrupts of a window as they are looked at."""
+    ways: list[Ways] = []
+    text = written({**document(records, budget=MOST_ROWS, keep=ways), "served": True})
+
+    def window(request: dict[str, Any]) -> dict[str, Any]:
+        number, low, high = (request.get(key) for key in ("record", "from", "to"))
+        for value in (number, low, high):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise ScenarioError("ways: expected a record's number and two times in ps")
+        if not 0 <= int(number or 0) < len(ways):
+            raise ScenarioError(f"ways: there is no record {number}")
+        return ways[int(number or 0)].between(int(low or 0), int(high or 0))
+
+    return (lambda: text), {"ways": window}
 
 
 def has_screen() -> bool:

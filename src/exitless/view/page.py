@@ -2,25 +2,30 @@
 
 import json
 import re
+from bisect import bisect_left
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
 from exitless.record.block import Record
 from exitless.study.journeys import choose, of_source, of_vectors
+from exitless.study.lapics import lapics
 from exitless.study.registers import ALL, Field, registers
 from exitless.study.spans import rows
 from exitless.study.ways import Journey, Step
 from exitless.view.brief import causes, flat, head
+from exitless.view.packed import packed
 from exitless.view.scene import Scene, part, place_of, scene, sources_of
 from exitless.view.words import CITES, groups, headline, host_name, said
 from exitless.vocab.kinds import Kind
 from exitless.vocab.table import BY_KIND
 
-ROWS = 60_000
+ROWS = 110_000
 JOURNEYS = 1_500
 SCRIPTS = (
-    "model.js", "draw.js", "axis.js", "lanes.js", "marks.js", "over.js", "strip.js", "registers.js", "panel.js",
-    "find.js", "numbers.js", "compare.js", "tour.js", "live.js", "input.js", "page.js",
+    "model.js", "draw.js", "axis.js", "pyramid.js", "lanes.js", "marks.js", "over.js", "strip.js", "grids.js",
+    "registers.js", "panel.js", "find.js", "numbers.js", "compare.js", "tour.js", "live.js", "more.js", "keys.js",
+    "input.js", "page.js",
 )  # fmt: skip
 
 
@@ -31,32 +36,50 @@ def asset(name: str) -> str:
 
 def document(
     records: list[Record], first_ps: int | None = None, last_ps: int | None = None, source: str | None = None,
-    nth: int | None = None, budget: int = ROWS,
+    nth: int | None = None, budget: int = ROWS, keep: list["Ways"] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return what a page draws. The records share one window; without one, as much as ``budget`` rows allow."""
+    """Return what a page draws. The records share one window; without one, as much as ``budget`` rows allow.
+
+    Into ``keep`` go the ways of every record, for a server that sends those of a window when they are asked for.
+    """
     first_ps, last_ps = _window(records, first_ps, last_ps, source, nth, budget // max(1, len(records)))
-    scenes = [scene(record, first_ps, last_ps, source, nth) for record in records]
-    return {
-        "records": [_record(s, record) for s, record in zip(scenes, records, strict=True)],
-        "kinds": {n: [row.name, row.a, row.b, row.says] for n, row in BY_KIND.items()},
-    }
+    out = []
+    for record in records:
+        s = scene(record, first_ps, last_ps, source, nth)
+        ways = Ways(s)
+        out.append(_record(s, record, ways))
+        if keep is not None:
+            keep.append(ways)
+    return {"records": out, "kinds": {n: [row.name, row.a, row.b, row.says] for n, row in BY_KIND.items()}}
 
 
 def page(
     records: list[Record], first_ps: int | None = None, last_ps: int | None = None, source: str | None = None,
-    nth: int | None = None, budget: int = ROWS,
+    nth: int | None = None, budget: int = ROWS, cards: Sequence[dict[str, Any]] = (),
 ) -> str:  # fmt: skip
-    """Return the page as text; see :func:`document` for what it holds."""
-    return written(document(records, first_ps, last_ps, source, nth, budget))
+    """Return the page as text; see :func:`document`. ``cards`` are a tour's, without moments that the page lacks."""
+    data = document(records, first_ps, last_ps, source, nth, budget)
+    if cards:
+        data["tour"] = [_within(card, data["records"]) for card in cards]
+    return written(data)
+
+
+def _within(card: dict[str, Any], held: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a tour's card without its moment where no record of the page has it."""
+    m = card.get("moment")
+    if m is None or any(r["name"] == m["mechanism"] and 0 <= m["time"] - r["low"] <= r["span"] for r in held):
+        return card
+    return {key: value for key, value in card.items() if key != "moment"}
 
 
 def written(data: dict[str, Any]) -> str:
-    """Return the page of a document, scripts and style inside. Only one with ``live`` facts asks a server."""
+    """Return the page of a document, scripts and style inside. Only one that is ``served`` asks its server."""
     first = data["records"][0]
     names = [r["name"] for r in data["records"] if r["name"] not in ("record", r["title"])]
     title = " · ".join([first["scenario"] or first["title"] or "record", *names[:3], "Exitless"])
+    data = {**data, "records": [packed(record) for record in data["records"]]}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    served = ("ask.js",) if "live" in data else ()
+    served = ("ask.js",) if "live" in data or "served" in data else ()
     scripts = "\n".join(asset(name) for name in (*served, *SCRIPTS))
     parts = {"title": _escaped(title), "css": asset("page.css"), "data": text, "script": scripts}
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset("page.html"))
@@ -98,12 +121,10 @@ class _Once:
         return place
 
 
-def _record(s: Scene, record: Record) -> dict[str, Any]:
+def _record(s: Scene, record: Record, ways: "Ways") -> dict[str, Any]:
     """Return one record's part of the page's data; times are ps after the window's begin."""
     low, high, spans = s.first_ps, s.last_ps, s.spans
-    found = _journeys(s)
-    steps = _Steps(s)
-    chosen = s.journey
+    found = ways.first()
     merged = {(e.a, e.b) for e in s.events if e.kind == Kind.SOURCE_MERGE}
     return {
         **head(record, spans, low, high), "rows": len(s.events), "missing": s.missing(),
@@ -120,9 +141,10 @@ def _record(s: Scene, record: Record) -> dict[str, Any]:
             x for e in s.events if e.kind == Kind.MSI_ROUTE
             for x in (e.time_ps - low, e.a, e.b, e.pcpu, e.vcpu)
         ],
-        "journeys": [steps.of(j) for j in found], "texts": steps.texts.all, "shapes": steps.shapes.all,
-        "registers": _registers(record, low, high), "causes": causes(record.header, s.events),
-        "chosen": next((n for n, j in enumerate(found) if _same(j, chosen)), -1),
+        **ways.said(found), "more": len(ways.found) if len(ways.found) > len(found) else 0,
+        "registers": _registers(record, low, high), "lapics": _lapics(record, low, high),
+        "causes": causes(record.header, s.events),
+        "chosen": next((n for n, j in enumerate(found) if _same(j, s.journey)), -1),
     }  # fmt: skip
 
 
@@ -135,15 +157,32 @@ def _registers(record: Record, low: int, high: int) -> dict[int, Any]:
         changes: list[int] = []
         for c in found.changes:
             value = c.value
-            if c.field <= Field.SERVICE:
+            if c.field in Field.SETS:
                 key = (c.value, c.known)
                 if key not in places:
                     places[key] = len(values)
-                    values.append([[n for n in range(256) if c.value >> n & 1], _runs(ALL & ~c.known)])
+                    values.append([_set(c.value), _runs(ALL & ~c.known)])
                 value = places[key]
             changes += [max(c.time, low) - low, c.field, value]
-        out[vcpu] = {"virtual": found.virtual, "posted": found.posted, "values": values, "changes": changes}
+        flags = {"virtual": found.virtual, "posted": found.posted, "apic": found.apic, "events": found.events}
+        out[vcpu] = {**flags, "values": values, "changes": changes}
     return out
+
+
+def _lapics(record: Record, low: int, high: int) -> dict[int, Any]:
+    """Return every pCPU's local APIC: moments, and by number which bits are requested, in service and unknown."""
+    out: dict[int, Any] = {}
+    for pcpu, states in lapics(record, low, high).items():
+        values = _Once()
+        flat = [x for s in states for x in (max(s.time, low) - low, values((s.requested, s.service, s.known)))]
+        told = [[_set(requested), _set(service), _runs(ALL & ~known)] for requested, service, known in values.all]
+        out[pcpu] = {"values": told, "changes": flat}
+    return out
+
+
+def _set(bits: int) -> list[int]:
+    """Return the numbers of the bits that are set."""
+    return [n for n in range(bits.bit_length()) if bits >> n & 1]
 
 
 def _runs(bits: int) -> list[int]:
@@ -159,7 +198,7 @@ def _same(journey: Journey, other: Journey | None) -> bool:
 
 
 def _journeys(s: Scene) -> list[Journey]:
-    """Return the interrupts of every source in the window, those of the chosen one first, and no endless number."""
+    """Return the interrupts of every source in the window, those of the chosen one first."""
     found = list(s.journeys)
     have = {j.source for j in found}
     if s.ways is not None and any(source >= 0 for source in have):
@@ -168,13 +207,43 @@ def _journeys(s: Scene) -> list[Journey]:
                 found += s.ways.of_source(source)
     elif not found:
         found = of_vectors(s.events, s.header)
-    found = [j for j in found if j.start >= s.first_ps]
-    if len(found) > JOURNEYS:
-        kept = found[: JOURNEYS - 1]
-        if s.journey is not None and s.journey not in kept:
-            kept.append(s.journey)
-        found = kept
-    return found
+    return [j for j in found if j.start >= s.first_ps]
+
+
+class Ways:
+    """A record's interrupts. A page holds no endless number of them; a server can send those of a window."""
+
+    def __init__(self, s: Scene) -> None:
+        self.s = s
+        self.found = _journeys(s)
+        self.by_start: list[Journey] = []
+
+    def first(self) -> list[Journey]:
+        """Return those that a page holds from the beginning, the selected one among them."""
+        if len(self.found) <= JOURNEYS:
+            return self.found
+        kept = self.found[: JOURNEYS - 1]
+        if self.s.journey is not None and self.s.journey not in kept:
+            kept.append(self.s.journey)
+        return kept
+
+    def between(self, low: int, high: int) -> dict[str, Any]:
+        """Return those that begin in a window, at most as many as a page holds, and where they end. Units: ps"""
+        self.by_start = self.by_start or sorted(self.found, key=_start)
+        place = bisect_left(self.by_start, low, key=_start)
+        found = self.by_start[place : place + JOURNEYS]
+        kept = [j for j in found if j.start <= high]
+        return {**self.said(kept), "until": kept[-1].start if kept and len(found) == JOURNEYS else high}
+
+    def said(self, found: list[Journey]) -> dict[str, Any]:
+        """Return interrupts as the page reads them."""
+        steps = _Steps(self.s)
+        told = [steps.of(j) for j in found]
+        return {"journeys": told, "texts": steps.texts.all, "shapes": steps.shapes.all}
+
+
+def _start(j: Journey) -> int:
+    return j.start
 
 
 _DEVICE = (Kind.SOURCE_ASSERT, Kind.SOURCE_HANDLE)

@@ -112,6 +112,7 @@ function nextInterrupt(direction) {
   if (!like.length) return "This window holds no interrupt.";
   const from = j ? j.start : state.cursor;
   const list = direction > 0 ? like.find((x) => x.start > from) : like.slice().reverse().find((x) => x.start < from);
+  if (!list && DATA.served && r.more && !isHeld(r, from, direction > 0 ? SPAN : 0)) { readOn(direction, () => nextInterrupt(direction)); return "Reading further interrupts."; }
   if (!list) return direction > 0 ? "This is the last one in this window." : "This is the first one in this window.";
   const at = j ? (state.cursor - j.start) : 0;
   choose({ journey: list, step: at ? Math.min(state.sel ? state.sel.step : 0, list.cards.length - 1) : 0 });

@@ -1,17 +1,5 @@
 // Keys, pointer and wheel.
 
-const KEYS = [
-  ["W S, wheel with Ctrl", "zoom in and out at the pointer, else at the cursor"], ["A D, drag, Shift-wheel", "pan"],
-  ["← →", "cursor to the event before, after"], ["↑ ↓", "choose a lane; ← → then walk on it"],
-  [", .", "previous, next step of the selected interrupt"], ["[ ]", "previous, next exit on this pCPU"],
-  ["N, Shift-N", "next, previous interrupt of this source"], ["F", "fit the selection; again: the whole window"],
-  ["/", "search a vector, source or exit reason; Enter next, Shift-Enter previous"], ["1–9", "mechanism, same time"],
-  ["( )", "previous, next change of the bit clicked in a register"], ["M", "measure: once to begin, again to end"],
-  ["C", "compare mechanisms: 1–9 add or take out; C again leaves"], ["T", "tour: the questions, answered from this run"],
-  ["Y", "copy the address of this exact state"], ["Esc", "close, then end the measure, leave comparison or tour, deselect"],
-  ["?", "this list"],
-];
-
 let pointer = { x: -1, y: -1, inside: false };
 
 function onKey(event) {
@@ -144,12 +132,6 @@ function toBit(direction) {
   return "";
 }
 
-function showKeys() {
-  const dialog = document.getElementById("keys");
-  dialog.innerHTML = `<h2>Keys</h2><table><tbody>${KEYS.map(([k, d]) => `<tr><td>${k.split(", ").map((x) => `<kbd>${escaped(x)}</kbd>`).join(" ")}</td><td>${d}</td></tr>`).join("")}</tbody></table><form method="dialog"><button class="plain">Close</button></form>`;
-  dialog.showModal();
-}
-
 function listen() {
   document.addEventListener("keydown", onKey);
   const stage = document.getElementById("plot"), lanes = document.getElementById("lanes");
@@ -179,6 +161,7 @@ function listen() {
   });
   listenMini();
   listenParts();
+  listenGrids();
   listenLive();
   listenCompare();
 }
@@ -226,17 +209,8 @@ function listenParts() {
     if (e.target.closest("#tourback")) openCard(Math.max(0, state.tour - 1));
     if (e.target.closest("#tourleave")) { leaveTour(); changed(); }
     if (e.target.closest("#tournext")) { if (state.tour + 1 < TOUR.length) openCard(state.tour + 1); else { leaveTour(); changed(); } }
-    const line = e.target.closest("tr.go"), grid = e.target.closest(".grid");
+    const line = e.target.closest("tr.go");
     if (line) { useRecord(Number(line.querySelector("[data-rec]").dataset.rec)); changed(); }
-    if (grid) {
-      const box = grid.getBoundingClientRect(), left = grid.dataset.field === "0" ? 12 : 2;
-      const scale = grid.viewBox.baseVal.width / box.width;
-      const column = Math.floor(((e.clientX - box.left) * scale - left) / 8), row = Math.floor(((e.clientY - box.top) * scale - 2) / 8);
-      if (column < 0 || column > 15 || row < 0 || row > 15) return;
-      state.bit = { field: Number(grid.dataset.field), vector: (15 - row) * 16 + column };
-      state.said = `Bit ${hex(state.bit.vector)}: ( and ) go to its changes.`;
-      changed();
-    }
   });
   document.getElementById("tabs").addEventListener("click", (e) => {
     const tab = e.target.closest("button");
@@ -277,19 +251,29 @@ function onClick(e) {
   document.getElementById("lanes").focus({ preventScroll: true });
   if (hit && hit.journey) choose(hit);
   else if (hit && hit.exit) choose({ exit: hit.exit });
-  else { state.cursor = snapped(timeOf(x)); state.exit = null; follow(); }
+  else {
+    state.cursor = snapped(timeOf(x));
+    state.exit = null;
+    follow();
+    const time = timeOf(x), reach = SPAN * 100 / (rec().more || 1);
+    readWays(time - reach, time + reach).then((more) => { const again = more && hitAt(xOf(time), y); if (again && again.journey) { choose(again); changed(); } });
+  }
   state.said = hit ? hit.text : "";
   changed();
 }
 
 function showHover(x, y) {
-  const hit = hitAt(pointer.x, pointer.y), node = document.getElementById("hover");
+  const hit = hitAt(pointer.x, pointer.y);
   document.getElementById("plot").style.cursor = hit && (hit.journey || hit.exit) ? "pointer" : "default";
-  if (!hit) { hideHover(); return; }
-  node.textContent = hit.text;
+  if (hit) hoverText(hit.text, x, y); else hideHover();
+}
+
+// One line next to the pointer, inside the window.
+function hoverText(text, x, y) {
+  const node = document.getElementById("hover");
+  node.textContent = text;
   node.style.display = "block";
-  const left = Math.min(x + 14, innerWidth - node.offsetWidth - 8);
-  node.style.left = `${left}px`;
+  node.style.left = `${Math.max(4, Math.min(x + 14, innerWidth - node.offsetWidth - 8))}px`;
   node.style.top = `${y + 18 + node.offsetHeight > innerHeight ? y - 12 - node.offsetHeight : y + 18}px`;
 }
 function hideHover() { document.getElementById("hover").style.display = "none"; }

@@ -35,41 +35,18 @@ function grid(c) {
   view.places.lanes.forEach((place) => c.fillRect(0, place.y + place.h - 1, view.width, 1));
 }
 
-// Calls back for every span in view that is at least `least` px wide; the narrower ones go to `small`.
-function spansIn(flat, stride, least, wide, small) {
-  const scale = view.width / (state.t1 - state.t0);
-  for (let i = firstAt(flat, stride, state.t0); i < flat.length && flat[i] < state.t1; i += stride) {
-    if (flat[i + 1] < state.t0) continue;
-    const x0 = (flat[i] - state.t0) * scale, x1 = (flat[i + 1] - state.t0) * scale;
-    if (x1 - x0 >= least) { view.marks++; wide(i, Math.max(x0, -4), Math.min(x1, view.width + 4)); }
-    else if (small) small(i, x0, x1);
-  }
-}
-
-function drawPcpu(c, r, lane, place) {
-  const [flat, stride] = flatOf(r, lane);
-  const bar = barOf(place, "pcpu");
-  const classes = 10;
-  let bins = null;
+function drawPcpu(c, r, lane, place, j, ink = 1) {
+  const bar = barOf(place, "pcpu"), p = ownersOf(r, lane.number), { flat } = p;
   c.fillStyle = C.idle;
   for (let x = 0; x < view.width; x += 6) c.fillRect(x, bar.y + bar.h - 1, 3, 1);
   const texts = [];
-  spansIn(flat, stride, 3, (i, x0, x1) => {
+  drawSpans(c, p, 3, (i, x0, x1) => {
     const owner = flat[i + 2], reason = flat[i + 3];
     ownerBar(c, r, owner, reason, x0, x1, bar);
     if (owner === IDLE) { if (x1 - x0 > 60) texts.push([x0, x1, "idle", C.second]); }
     else if (owner !== XEN) texts.push([x0, x1, vcpuName(r, flat[i + 4]), owner === DOM0 ? C["dom0-text"] : C["guest-text"]]);
     else if (reason < 0) texts.push([x0, x1, r.host, C["xen-text"]]);
-  }, (i, x0, x1) => {
-    const owner = flat[i + 2];
-    if (owner === IDLE) return;
-    bins = bins || new Float64Array(Math.ceil(view.width + 1) * classes);
-    const kind = owner === XEN ? (flat[i + 3] >= 0 ? 3 + reasonOf(r, flat[i + 3])[1] : 2) : owner === DOM0 ? 1 : 0;
-    for (let x = Math.max(0, Math.floor(x0)); x <= Math.min(view.width, x1); x++) {
-      bins[x * classes + kind] += Math.max(0, Math.min(x1, x + 1) - Math.max(x0, x));
-    }
-  });
-  if (bins) drawShares(c, bins, classes, bar);
+  }, bar, [C.guest, C["dom0-hatch"], C.xen, ...C.reason], ink, 3);
   for (const [x0, x1, text, colour] of texts) inside(c, text, x0, x1, bar.y + bar.h / 2, FONT.text, colour, x0 <= -4 || x1 - x0 > 34);
   drawProcessing(c, r, lane.number, bar);
   drawExits(c, r, lane, place, bar);
@@ -89,22 +66,6 @@ function ownerBar(c, r, owner, reason, x0, x1, bar) {
   c.fillRect(x0, bar.y + bar.h - 1.5, x1 - x0, 1.5);
 }
 
-function drawShares(c, bins, classes, bar) {
-  const colours = [C.guest, C["dom0-hatch"], C.xen, ...C.reason];
-  for (let x = 0; x * classes < bins.length; x++) {
-    let y = bar.y + bar.h;
-    for (let k = 0; k < classes; k++) {
-      const share = bins[x * classes + k];
-      if (share <= 0) continue;
-      const h = k >= 3 ? Math.max(1, share * bar.h) : share * bar.h;
-      c.fillStyle = colours[k];
-      c.fillRect(x, Math.max(bar.y, y - h), 1, h);
-      y -= h;
-    }
-    if (y < bar.y + bar.h) view.marks++;
-  }
-}
-
 // A text inside a bar, at its left, only when all of it fits.
 function inside(c, text, x0, x1, y, font, colour, room = true) {
   const left = Math.max(0, x0) + 6;
@@ -117,14 +78,8 @@ function inside(c, text, x0, x1, y, font, colour, room = true) {
 }
 
 function drawProcessing(c, r, pcpu, bar) {
-  c.fillStyle = C.ink;
-  const scale = view.width / (state.t1 - state.t0);
-  for (let i = firstAt(r.processing, 6, state.t0 - 1e7); i < r.processing.length && r.processing[i] < state.t1; i += 6) {
-    if (r.processing[i + 2] !== pcpu) continue;
-    const x = (r.processing[i] - state.t0) * scale;
-    c.fillRect(x, bar.y - 2, Math.max(1.5, (r.processing[i + 1] - r.processing[i]) * scale), 5);
-    view.marks++;
-  }
+  const p = processingOf(r, pcpu), strip = { y: bar.y - 2, h: 5 };
+  drawSpans(c, p, 1.5, (i, x0, x1) => { c.fillStyle = C.ink; c.fillRect(x0, strip.y, x1 - x0, strip.h); }, strip, [C.ink], c.globalAlpha);
 }
 
 // Glyph, name and duration above each exit while they fit; else a strip of rates, stacked by reason.
@@ -133,9 +88,9 @@ function drawExits(c, r, lane, place, bar) {
   const first = Math.max(0, lowerBound(list, state.t0, (x) => x.end));
   const last = lowerBound(list, state.t1, (x) => x.start);
   const y = bar.y - 9;
-  let dense = false;
+  let dense = last - first > view.width / 9;
   for (let n = first + 1; n < last && !dense; n++) dense = xOf(list[n].start) - xOf(list[n - 1].start) < 9;
-  if (dense) { exitRates(c, r, list.slice(first, last), bar); return; }
+  if (dense) { exitRates(c, r, list, first, last, lane.number, bar); return; }
   for (let n = first; n < last; n++) {
     const x = list[n], x0 = xOf(x.start), x1 = xOf(x.end);
     const [name, sign] = reasonOf(r, x.reason);
@@ -162,28 +117,17 @@ function drawExits(c, r, lane, place, bar) {
   }
 }
 
-function exitRates(c, r, list, bar) {
-  const step = 3, bins = new Map();
+function exitRates(c, r, list, first, last, pcpu, bar) {
+  const step = 3, wide = Math.ceil(view.width / step) + 1, p = exitRatesOf(r, pcpu);
+  const bins = new Float32Array(wide * 7);
   let peak = 0;
-  for (const x of list) {
-    const at = Math.floor(xOf(x.start) / step);
-    if (!bins.has(at)) bins.set(at, new Uint16Array(8));
-    const b = bins.get(at);
-    b[reasonOf(r, x.reason)[1]]++;
-    peak = Math.max(peak, ++b[7]);
+  if (isDeep(p)) columns(p).forEach((n, at) => { bins[Math.floor(Math.floor(at / 7) / step) * 7 + at % 7] += n; });
+  else for (let n = first; n < last; n++) {
+    const at = Math.floor(xOf(list[n].start) / step);
+    if (at >= 0 && at < wide) bins[at * 7 + reasonOf(r, list[n].reason)[1]]++;
   }
-  const unit = Math.max(1, 12 / peak);
-  for (const [at, b] of bins) {
-    let y = bar.y - 3;
-    for (let k = 0; k < 7; k++) {
-      if (!b[k]) continue;
-      const h = Math.max(1, Math.min(12, b[k] * Math.min(unit, 4)));
-      c.fillStyle = C.reason[k];
-      c.fillRect(at * step, y - h, step - 0.5, h);
-      y -= h;
-      view.marks++;
-    }
-  }
+  for (let at = 0; at < wide; at++) peak = Math.max(peak, bins.subarray(at * 7, at * 7 + 7).reduce((a, b) => a + b, 0));
+  drawShares(c, bins.map((n) => Math.min(1, n * Math.min(4, 12 / peak) / 12)), 7, { y: bar.y - 15, h: 12 }, C.reason, 0, step);
   const text = `peak ${peak} in ${brief(step * (state.t1 - state.t0) / view.width)}`;
   const w = textWidth(c, text, FONT.small);
   c.fillStyle = C.paper;

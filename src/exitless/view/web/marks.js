@@ -2,25 +2,24 @@
 
 function drawDevice(c, r, lane, place, j, ink) {
   const y = place.y + 4, h = place.h - 9;
+  const p = instantsOf(r, lane), { flat } = p;
+  if (crowd(c, p, y, h)) return;
   let last = -9;
   const many = [];
-  for (let i = firstAt(r.asserts, 4, state.t0); i < r.asserts.length && r.asserts[i] <= state.t1; i += 4) {
-    if (r.asserts[i] < state.t0 || !lane.members.includes(r.asserts[i + 1])) continue;
-    many.push(i);
-  }
+  for (let i = firstAt(flat, 4, state.t0); i < flat.length && flat[i] <= state.t1; i += 4) if (flat[i] >= state.t0) many.push(i);
   many.forEach((i, k) => {
-    const x = xOf(r.asserts[i]);
+    const x = xOf(flat[i]);
     if (x - last < 1 && k + 1 < many.length) return;
     last = x;
     view.marks++;
-    const mine = j && j.source === r.asserts[i + 1] && j.serial === r.asserts[i + 2];
+    const mine = j && j.source === flat[i + 1] && j.serial === flat[i + 2];
     c.globalAlpha = !j || mine ? 1 : Math.max(0.45, ink * 0.6);
     c.fillStyle = C.ink;
-    if (r.asserts[i + 3]) { c.fillRect(x - 0.5, y, 1, h / 2); c.fillRect(x - 2.5, y + h / 2, 5, 1); }
+    if (flat[i + 3]) { c.fillRect(x - 0.5, y, 1, h / 2); c.fillRect(x - 2.5, y + h / 2, 5, 1); }
     else c.fillRect(x - 1, y, 2, h);
-    const next = k + 1 < many.length ? xOf(r.asserts[many[k + 1]]) : view.width;
-    const queue = lane.members.length > 1 ? `${r.sources[r.asserts[i + 1]]} ` : "";
-    const text = `${queue}#${r.asserts[i + 2]}${r.asserts[i + 3] ? " merged" : ""}`;
+    const next = k + 1 < many.length ? xOf(flat[many[k + 1]]) : view.width;
+    const queue = lane.members.length > 1 ? `${r.sources[flat[i + 1]]} ` : "";
+    const text = `${queue}#${flat[i + 2]}${flat[i + 3] ? " merged" : ""}`;
     if (!mine) besides(c, text, x + 7, next, place.y + place.h / 2, C.second);
   });
   c.globalAlpha = ink;
@@ -36,6 +35,7 @@ function besides(c, text, x, limit, y, colour) {
 
 function drawRoutes(c, r, lane, place, j, ink) {
   const y = place.y + place.h / 2;
+  if (crowd(c, instantsOf(r, lane), y - 5, 10)) return;
   const seen = [];
   for (let i = firstAt(r.routes, 5, state.t0); i < r.routes.length && r.routes[i] <= state.t1; i += 5) {
     if (r.routes[i] >= state.t0) seen.push(i);
@@ -67,10 +67,8 @@ function drawRoutes(c, r, lane, place, j, ink) {
 function touches(j, start, end) { return !j || (start <= j.end && end >= j.start); }
 
 function drawPid(c, r, lane, place, j) {
-  const [flat, stride] = flatOf(r, lane);
-  const bar = barOf(place, "pid");
-  let last = -1;
-  spansIn(flat, stride, 3, (i, x0, x1) => {
+  const bar = barOf(place, "pid"), p = plainOf(r, lane), { flat } = p;
+  drawSpans(c, p, 3, (i, x0, x1) => {
     c.globalAlpha = touches(j, flat[i], flat[i + 1]) ? 1 : 0.45;
     c.fillStyle = C.paper;
     c.fillRect(x0, bar.y, x1 - x0, bar.h);
@@ -79,22 +77,15 @@ function drawPid(c, r, lane, place, j) {
     c.strokeRect(x0 + 0.7, bar.y + 0.7, x1 - x0 - 1.4, bar.h - 1.4);
     const w = textWidth(c, "ON", FONT.tiny);
     if (x1 - x0 > w + 34) { c.font = FONT.tiny; c.fillStyle = C.ink; c.textBaseline = "middle"; c.fillText("ON", (x0 + x1 - w) / 2, bar.y + bar.h / 2 + 0.5); }
-  }, (i, x0) => {
-    if (Math.floor(x0) === last) return;
-    last = Math.floor(x0);
-    view.marks++;
-    c.fillStyle = C.ink;
-    c.fillRect(x0, bar.y, 1, bar.h);
-  });
+  }, bar, [C.ink], j ? 0.6 : 1, 0);
 }
 
-function drawVcpu(c, r, lane, place) {
-  const [flat, stride] = flatOf(r, lane);
-  const bar = barOf(place, "vcpu");
+function drawVcpu(c, r, lane, place, j, ink) {
+  const bar = barOf(place, "vcpu"), p = statesOf(r, lane.number), { flat } = p;
   const dom0 = lane.detail === "dom0";
-  let last = -1;
-  const paint = (i, x0, x1) => {
+  drawSpans(c, p, 2, (i, x0, x1) => {
     const s = flat[i + 2], mid = bar.y + bar.h / 2;
+    if (isDeep(p)) { c.fillStyle = C.paper; c.fillRect(x0, bar.y, x1 - x0, bar.h); }
     if (s === RUNS) {
       c.fillStyle = dom0 ? C.hatch.dom0 : C.guest;
       c.fillRect(x0, bar.y, x1 - x0, bar.h);
@@ -116,38 +107,23 @@ function drawVcpu(c, r, lane, place) {
       for (let x = Math.max(0, x0); x < Math.min(x1, view.width); x += 5) c.fillRect(x, bar.y + bar.h - 1, 1.5, 1);
       inside(c, "blocked", x0, x1, mid, FONT.small, C.second, x1 - x0 > 64);
     }
-  };
-  spansIn(flat, stride, 2, paint, (i, x0) => {
-    if (flat[i + 2] !== RUNS || Math.floor(x0) === last) return;
-    last = Math.floor(x0);
-    view.marks++;
-    c.fillStyle = dom0 ? C["dom0-edge"] : C["guest-edge"];
-    c.fillRect(x0, bar.y, 1, bar.h);
-  });
+  }, bar, [dom0 ? C["dom0-edge"] : C["guest-edge"], C.xen, C.second], ink, 0);
 }
 
 function drawVector(c, r, lane, place, j) {
-  const [flat, stride] = flatOf(r, lane);
-  const bar = barOf(place, "vector");
+  const bar = barOf(place, "vector"), p = vectorOf(r, lane), { flat } = p;
   const own = j && (j.vector === lane.vector || j.cards.some((card) => card.lane === lane.n)) && j.vcpu === lane.number;
-  let last = -1;
-  spansIn(flat, stride, 2, (i, x0, x1) => {
+  drawSpans(c, p, 2, (i, x0, x1) => {
     const phase = flat[i + 2];
     c.globalAlpha = !j || (own && touches(j, flat[i], flat[i + 1])) ? 1 : touches(j, flat[i], flat[i + 1]) ? 0.8 : 0.45;
     if (phase === SERVICE) service(c, r, lane, flat, i, bar);
-    else waiting(c, x0, x1, bar, phase === PENDING, flat[i + 1] - flat[i]);
-  }, (i, x0) => {
-    if (flat[i + 2] !== SERVICE && Math.floor(x0) === last) return;
-    last = Math.floor(x0);
-    view.marks++;
-    c.globalAlpha = !j || (own && touches(j, flat[i], flat[i + 1])) ? 1 : 0.45;
-    c.fillStyle = C.ink;
-    if (flat[i + 2] === SERVICE) c.fillRect(x0, bar.y, 1.2, bar.h);
-    else c.fillRect(x0, bar.y + bar.h / 2 - 1, 1.2, 2);
-  });
+    else waiting(c, x0, x1, bar, phase === PENDING);
+  }, bar, [C.third, C.second, C.ink], j && !own ? 0.45 : 1, 2);
 }
 
 function waiting(c, x0, x1, bar, dotted) {
+  c.fillStyle = C.paper;
+  c.fillRect(x0, bar.y, x1 - x0, bar.h);
   c.strokeStyle = C.ink;
   c.lineWidth = 1.3;
   if (dotted) c.setLineDash([1.5, 2.5]);
@@ -193,19 +169,11 @@ function service(c, r, lane, flat, i, bar) {
 }
 
 function drawPort(c, r, lane, place, j) {
-  const [flat, stride] = flatOf(r, lane);
-  const bar = barOf(place, "port");
-  let last = -1;
-  spansIn(flat, stride, 2, (i, x0, x1) => {
+  const bar = barOf(place, "port"), p = plainOf(r, lane), { flat } = p;
+  drawSpans(c, p, 2, (i, x0, x1) => {
     c.globalAlpha = touches(j, flat[i], flat[i + 1]) ? 1 : 0.45;
     waiting(c, x0, x1, bar, true);
-  }, (i, x0) => {
-    if (Math.floor(x0) === last) return;
-    last = Math.floor(x0);
-    view.marks++;
-    c.fillStyle = C.ink;
-    c.fillRect(x0, bar.y + bar.h / 2 - 1, 1.2, 2);
-  });
+  }, bar, [C.second], j ? 0.6 : 1, 0);
 }
 
 // Ways of the interrupts that are not selected, while fewer than 60 are in view.

@@ -15,13 +15,27 @@ const state = {
   measure: null, query: "", said: "", compare: null, tour: -1,
 };
 
+// A page's own data hold differences of times; what its server sends later holds moments.
+function fromDifferences(raw) {
+  const sum = (flat, stride, spans) => {
+    for (let i = 0, before = 0; i < flat.length; i += stride) {
+      flat[i] += before;
+      if (spans) flat[i + 1] += flat[i];
+      before = flat[i + (spans ? 1 : 0)];
+    }
+  };
+  for (const key of ["owners", "states", "vectors", "ports", "on"]) for (const flat of Object.values(raw[key])) sum(flat, STRIDE[key], true);
+  for (const key of ["exits", "processing"]) sum(raw[key], STRIDE[key], true);
+  for (const key of ["asserts", "routes"]) sum(raw[key], STRIDE[key], false);
+  for (const found of Object.values(raw.registers)) sum(found.changes, 3, false);
+  for (const found of Object.values(raw.lapics)) sum(found.changes, 2, false);
+  raw.packed = 0;
+}
+
 function unpack(raw) {
+  if (raw.packed) fromDifferences(raw);
   const r = Object.assign({}, raw);
-  r.journeys = raw.journeys.map((j, n) => ({
-    n, source: j[0], serial: j[1], vcpu: j[2], vector: j[3], handled: j[4], merged: !!j[5], exits: j[6], touching: j[7],
-    headline: raw.brief ? j[8] : raw.texts[j[8]], pcpus: j[9], latency: j[11],
-    cards: raw.brief ? endsOf(j) : cardsOf(raw, j),
-  })).map((j) => Object.assign(j, { start: j.cards[0].time, end: j.cards[j.cards.length - 1].time }));
+  r.journeys = raw.journeys.map((j, n) => journeyOf(raw, j, n));
   r.byKey = new Map(r.journeys.map((j) => [keyOf(j), j]));
   r.byStart = r.journeys.slice().sort((a, b) => a.start - b.start);
   r.lanes = raw.lanes.map(([group, kind, label, detail, number, vector, members], n) =>
@@ -31,12 +45,20 @@ function unpack(raw) {
   return r;
 }
 
+function journeyOf(raw, j, n) {
+  const cards = raw.brief ? endsOf(j) : cardsOf(raw, j);
+  return {
+    n, source: j[0], serial: j[1], vcpu: j[2], vector: j[3], handled: j[4], merged: !!j[5], exits: j[6], touching: j[7],
+    headline: raw.brief ? j[8] : raw.texts[j[8]], pcpus: j[9], latency: j[11], cards, start: cards[0].time, end: cards[cards.length - 1].time,
+  };
+}
+
 // The first part of a record, for a comparison: what it does not hold is empty, lanes are those from before, and the
 // whole is still to come.
 function partsOf(before) {
   return {
     lanes: before ? before.lanes.map((l) => [l.group, l.kind, l.label, l.detail, l.number, l.vector, l.members]) : [],
-    vectors: {}, ports: {}, on: {}, processing: [], asserts: [], routes: [], registers: {}, texts: [], shapes: [], stale: true,
+    vectors: {}, ports: {}, on: {}, processing: [], asserts: [], routes: [], registers: {}, lapics: {}, texts: [], shapes: [], stale: true,
   };
 }
 
@@ -129,8 +151,17 @@ function exitsOn(r, pcpu) {
   return r.exitLists.get(pcpu);
 }
 
+// The exit that began at a moment on one of some pCPUs.
+function exitOfTime(r, pcpus, time) {
+  for (const pcpu of pcpus) {
+    const list = exitsOn(r, pcpu), x = list[lowerBound(list, time, (e) => e.start)];
+    if (x && x.start === time) return x;
+  }
+  return null;
+}
+
 function exitAt(r, i) {
-  const [start, end, pcpu, vcpu, reason, argument, closed] = r.exits.slice(i, i + 7);
+  const flat = r.exits, start = flat[i], end = flat[i + 1], pcpu = flat[i + 2], vcpu = flat[i + 3], reason = flat[i + 4], argument = flat[i + 5], closed = flat[i + 6];
   return { start, end, pcpu, vcpu, reason, argument, closed: !!closed };
 }
 
@@ -178,11 +209,12 @@ function brief(ps) {
 }
 
 // One offset for a zoom level: labels stay short, and the offset stands at the ruler's left.
-function scaleOf() {
+// A moment far from the view is told from the record's begin.
+function scaleOf(at = state.t0) {
   const span = state.t1 - state.t0;
   const unit = span < 5e5 ? 1e3 : span < 5e9 ? 1e6 : 1e9;
   const base = Math.pow(10, Math.ceil(Math.log10(span * 10)));
-  const offset = Math.floor((LOW + state.t0) / base) * base;
+  const first = Math.max(0, Math.floor((LOW + state.t0) / base) * base), offset = LOW + at < first || LOW + at >= first + 2 * base ? 0 : first;
   return { unit, offset, name: unit === 1e3 ? "ns" : unit === 1e6 ? "µs" : "ms" };
 }
 function clock(time, scale = scaleOf()) {

@@ -52,20 +52,25 @@ function way(j) {
   return out;
 }
 
+// The time of the last moment of a list at or before another, that fits; -1 when none of the thousand before it does.
+function lastBefore(flat, stride, time, fits) {
+  const last = firstAt(flat, stride, time + 0.5);
+  for (let i = last; i >= Math.max(0, last - 1000 * stride); i -= stride) if (flat[i] <= time && fits(i)) return flat[i];
+  return -1;
+}
+
 // Others' exits inside this interrupt, each from its device if the record shows it.
 function touchLines(j) {
   const r = rec();
   let out = "";
   for (const time of j.touching.slice(0, 12)) {
-    const x = [].concat(...j.pcpus.map((p) => exitsOn(r, p))).find((e) => e.start === time);
+    const x = exitOfTime(r, j.pcpus, time);
     if (!x) continue;
     const sign = reasonOf(r, x.reason)[1];
     const source = r.hostVectors.indexOf(x.argument);
     if (reasonOf(r, x.reason)[0] !== "EXTERNAL_INTERRUPT" || source < 0) continue;
-    let from = -1;
-    for (let i = 0; i < r.asserts.length && r.asserts[i] <= time; i += 4) if (r.asserts[i + 1] === source) from = r.asserts[i];
-    let route = -1;
-    for (let i = 0; i < r.routes.length && r.routes[i] <= time; i += 5) if (r.routes[i + 2] === x.argument) route = r.routes[i];
+    const from = lastBefore(r.asserts, 4, time, (i) => r.asserts[i + 1] === source);
+    const route = lastBefore(r.routes, 5, time, (i) => r.routes[i + 2] === x.argument);
     const device = r.lanes.findIndex((l) => l.kind === "device" && l.members.includes(source));
     const irte = r.lanes.findIndex((l) => l.kind === "irte");
     const cpu = r.lanes.findIndex((l) => l.kind === "pcpu" && l.number === x.pcpu);

@@ -25,6 +25,7 @@ function frame() {
     else { drawLabels(); drawJourney(); drawPanel(); }
   }
   drawCallout();
+  readAhead();
   view.frame = performance.now() - began;
   drawStatus();
 }

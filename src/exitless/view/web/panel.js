@@ -1,13 +1,15 @@
 // The right panel: registers, then the selected step explained, then the same arrival under the other mechanisms.
 
 function drawPanel() {
-  const node = document.getElementById("panel");
+  const node = document.getElementById("panel"), { field } = document.activeElement.dataset || {};
   const kept = node.scrollTop;
   if (state.tour >= 0) { setHtml(node, tourSection()); return; }
   node.dataset.html = "";
   const body = state.exit ? exitSection(state.exit) : stepSection();
   node.innerHTML = registersSection() + body + elsewhereSection();
   node.scrollTop = kept;
+  const grid = field && node.querySelector(`.grid[data-field="${field}"]`);
+  if (grid) grid.focus({ preventScroll: true });
 }
 
 function originKind(origin) {
@@ -37,9 +39,9 @@ function stepSection() {
     const say = state.sel ? `${r.name} has no interrupt ${labelOf(state.sel.key)} in this window.` : "Click an interrupt, or press N.";
     return `<section class="step"><h2>${state.sel ? "Not here" : "Nothing selected"}</h2><p>${escaped(say)}</p></section>`;
   }
-  const n = Math.min(state.sel.step, j.cards.length - 1), card = j.cards[n], scale = scaleOf();
+  const n = Math.min(state.sel.step, j.cards.length - 1), card = j.cards[n], scale = scaleOf(card.time);
   const found = r.registers[j.vcpu];
-  const told = card.rows.some((row) => [7, 8, 9, 18, 20, 21, 23, 26].includes(row[0]));
+  const told = card.rows.some((row) => [7, 8, 9, 11, 12, 13, 18, 20, 21, 23, 25, 26, 32, 36, 37].includes(row[0]));
   const changes = found && told ? changesAt(found, card.time) : [];
   const table = changes.length
     ? `<table class="fieldtable"><thead><tr><th>field</th><th>before</th><th>after</th></tr></thead><tbody>${changes.map(([f, a, b]) => `<tr><td class="mono">${f}</td><td class="mono quiet">${a}</td><td class="mono"><b>${b}</b></td></tr>`).join("")}</tbody></table>`
@@ -57,7 +59,7 @@ function stepSection() {
 function argument(name, value) { return /vector|RVI|VIRR/.test(name) && value >= 0 ? hex(value) : String(value); }
 
 function exitSection(x) {
-  const r = rec(), [name, sign, total] = reasonOf(r, x.reason), scale = scaleOf();
+  const r = rec(), [name, sign, total] = reasonOf(r, x.reason), scale = scaleOf(x.start);
   const what = name === "EXTERNAL_INTERRUPT" ? `It took host vector ${exitText(r, x)}.` : name === "EOI_INDUCED" ? `The guest ended vector ${hex(x.argument)}, which the EOI-exit bitmap asks for.` : x.argument ? `Its qualification is ${hex(x.argument, 1)}.` : "";
   const long = x.closed ? `${lasting(x.end - x.start)} later a guest ran again or the pCPU went to another owner.` : "The record ends before the guest runs again.";
   return `<section class="step"><div class="top"><h2>${glyphSvg(sign)} ${escaped(name)}</h2><span class="mono">${clock(x.start, scale)} ${scale.name}</span></div>`
@@ -73,7 +75,7 @@ function labelOf(key) {
 // The exits of an interrupt's own way, named in order.
 function wayText(r, j) {
   const signs = j.exits.map((time) => {
-    const x = [].concat(...j.pcpus.map((p) => exitsOn(r, p))).find((e) => e.start === time);
+    const x = exitOfTime(r, j.pcpus, time);
     return x ? reasonOf(r, x.reason) : null;
   }).filter(Boolean);
   const names = [];

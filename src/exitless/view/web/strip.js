@@ -43,7 +43,7 @@ function drawJourney() {
     : j.merged ? "It became one with an earlier one that was not delivered yet. " : "Its handler is not in this record. ";
   const own = `Exits on its path <b>${j.exits.length}</b>. `;
   const other = j.touching.length ? `${j.touching.length === 1 ? "One other exit" : `${j.touching.length} other exits`} of its vCPU meanwhile.` : "";
-  const scale = scaleOf();
+  const scale = scaleOf(j.start);
   const cards = j.cards.map((card, n) =>
     `<button type="button" data-step="${n}"${n === state.sel.step ? ' aria-current="step"' : ""} aria-label="Step ${n + 1} of ${j.cards.length}: ${escaped(card.title)}, ${escaped(card.detail)}">`
     + `<span class="no">${n + 1}</span><span class="mono at">${clock(card.time, scale)}</span><b>${escaped(card.title)}</b><em>${escaped(card.detail)}</em></button>`);
@@ -61,7 +61,7 @@ function stripSvg(j, width) {
   const r = rec(), span = Math.max(1, j.end - j.start);
   const x = (t) => (t - j.start) / span * width;
   const inside = [...j.exits, ...j.touching];
-  const exits = [].concat(...j.pcpus.map((p) => exitsOn(r, p))).filter((e) => inside.includes(e.start));
+  const exits = inside.map((time) => exitOfTime(r, j.pcpus, time)).filter(Boolean);
   let out = "";
   for (let n = 0; n + 1 < j.cards.length; n++) {
     const a = j.cards[n].time, b = j.cards[n + 1].time, w = x(b) - x(a);
