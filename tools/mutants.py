@@ -196,7 +196,7 @@ def body(scored: dict[str, Scored]) -> str:
             groups[one.function.removeprefix("exitless.arch."), one.removed, reason].append(one.added)
     for (function, removed, reason), added in groups.items():
         changes = ", ".join(f"`{line}`" if line else "nothing" for line in added)
-        lines += [f"- `{function}`: `{removed}` → {changes}  ", f"  {reason}"]
+        lines += [f"- `{function}`: `{removed}` → {changes}:", f"  {reason}"]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

@@ -18,6 +18,7 @@ from exitless.vocab.table import TABLE
 from tests.house.tree import ROOT, SRC
 from tools.coverage import coverage_page
 from tools.judged import judge_page
+from tools.whatif_page import whatif_page
 
 GENERATED = "<!-- written by `make pages`; edit the source, not this page -->"
 
@@ -48,6 +49,11 @@ def sources_page() -> str:
 def judged_page() -> str:
     """Return docs/judge.md."""
     return f"{GENERATED}\n\n{judge_page()}"
+
+
+def whatif_rules_page() -> str:
+    """Return docs/whatif.md."""
+    return f"{GENERATED}\n\n{whatif_page()}"
 
 
 def properties_page() -> str:
@@ -120,7 +126,7 @@ def laws_page() -> str:
 
 PAGES = {
     "vocabulary.md": vocabulary_page, "coverage.md": sources_page, "properties.md": properties_page,
-    "laws.md": laws_page, "judge.md": judged_page,
+    "laws.md": laws_page, "judge.md": judged_page, "whatif.md": whatif_rules_page,
 }  # fmt: skip
 
 

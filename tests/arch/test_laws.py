@@ -102,7 +102,7 @@ def test_a_sleeper_has_no_request_above_what_is_in_service() -> None:
 
 def test_a_pending_port_is_selected_unless_it_is_masked_or_seen_to() -> None:
     """I5, for ports of the first and of another selector bit."""
-    for port, selected, masked, seen_to in product((5, 700), (0, 1), (0, 1), (False, True)):
+    for port, selected, masked, seen_to in product((5, 700, 4095), (0, 1), (0, 1), (False, True)):
         shared, info = SharedInfo(), VcpuInfo()
         assert pending_is_selected(shared, info, port, seen_to), "it is not even pending"
         set_pending(shared, port)
@@ -115,12 +115,12 @@ def test_a_pending_port_is_selected_unless_it_is_masked_or_seen_to() -> None:
 
 def test_a_selector_bit_and_a_ready_queue_come_with_upcall_pending() -> None:
     """I6, for both ABIs."""
-    for upcall, seen_to in product((0, 1), (False, True)):
+    for upcall, seen_to, port, priority in product((0, 1), (False, True), (5, 2047, 2048, 3000), (0, 7, 15)):
         info, block = VcpuInfo(), ControlBlock()
         info.upcall_pending = upcall
         assert selected_is_marked(info, seen_to) and ready_is_marked(block, info, seen_to)
-        set_selector(info, 3000)
-        set_ready(block, 0)
+        set_selector(info, port)
+        set_ready(block, priority)
         assert selected_is_marked(info, seen_to) == ready_is_marked(block, info, seen_to) == bool(upcall or seen_to)
 
 

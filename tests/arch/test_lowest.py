@@ -5,9 +5,10 @@ from itertools import product
 import pytest
 
 from exitless.arch.x86.apic import Apic
-from exitless.arch.x86.destination import BusMessage
+from exitless.arch.x86.destination import BusMessage, Shorthand
 from exitless.arch.x86.lapic import accept, acknowledge
-from exitless.arch.x86.lowest import Arbiter, Policy, arbitration_priority, lowest
+from exitless.arch.x86.lowest import Arbiter, Policy, arbitration_priority, lowest, recipients
+from exitless.bits.words import zeros
 
 POLICIES = [
     Policy.LOWEST_APR, Policy.LOWEST_TPR, Policy.LOWEST_PPR, Policy.HASH, Policy.COUNTER, Policy.IN_TURN,
@@ -114,3 +115,44 @@ def test_arbitration_priority_as_written() -> None:
         else:
             wanted = max((tpr // 16 & serving // 16) * 16, requested // 16 * 16)
         assert arbitration_priority(core) == wanted
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("sender", range(4))
+def test_to_all_others_never_comes_back_to_its_sender(policy: int, sender: int) -> None:
+    """10.6.1: lowest priority may be sent to all others; the sender is not among those that are counted."""
+    arbiter, apics = Arbiter(policy, 4), host(0, 0, 0, 0)
+    message, others = BusMessage(), [n for n in range(4) if n != sender]
+    message.delivery, message.shorthand = 1, Shorthand.OTHERS
+    out = zeros(4)
+    chosen = []
+    for vector in range(16, 256):
+        message.vector = vector
+        assert recipients(arbiter, apics, message, sender, out) == 1
+        chosen.append(out[0])
+        if policy == Policy.HASH:
+            assert out[0] == others[vector % 3]
+    in_turn = policy in (Policy.HASH, Policy.COUNTER, Policy.IN_TURN, Policy.LOWEST_PPR)
+    assert set(chosen) == (set(others) if in_turn else {others[0]})
+
+
+def test_a_fixed_message_to_all_others_is_handed_to_each_of_them() -> None:
+    """10.6.1: everyone but the sender, in the order of their numbers; a device is nobody's number."""
+    apics, message, out = host(0, 0, 0, 0), BusMessage(), zeros(4)
+    message.shorthand = Shorthand.OTHERS
+    for sender in range(-1, 4):
+        count = recipients(Arbiter(Policy.IN_TURN, 4), apics, message, sender, out)
+        assert list(out[:count]) == [n for n in range(4) if n != sender]
+    message.shorthand = Shorthand.SELF
+    for sender in range(4):
+        assert recipients(Arbiter(Policy.IN_TURN, 4), apics, message, sender, out) == 1
+        assert out[0] == sender
+
+
+def test_lowest_priority_is_handed_to_the_chosen_one_also_when_it_is_the_first() -> None:
+    """10.6.2.4: one of those named takes it; nobody is -1, which is not the number 0."""
+    apics, out = host(0x10, 0x20, 0x30), zeros(3)
+    for members, taker in ((0b111, 0), (0b110, 1), (0b100, 2)):
+        assert recipients(Arbiter(Policy.LOWEST_TPR, 3), apics, to(members), -1, out) == 1
+        assert out[0] == taker
+    assert recipients(Arbiter(Policy.LOWEST_TPR, 3), apics, to(0), -1, out) == 0

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from exitless.arch.outcome import Accept
+from exitless.arch.outcome import Accept, Access
 from exitless.arch.x86.acceptance import Arrival
 from exitless.arch.x86.apic import Apic
 from exitless.arch.x86.lapic import accept, acknowledge, deliverable
@@ -143,3 +143,48 @@ def test_remote_irr_holds_back_levels_only() -> None:
     assert local_event(apic, Lvt.LINT0) == Arrival.NMI
     write_eoi(apic, access)
     assert deliverable(apic.core) == -1, "the line is active, but it is no level any more"
+
+
+def test_an_active_level_line_asks_as_often_as_it_is_told_to() -> None:
+    """10.5.1: a level is there as long as the line is active: remote IRR holds it back, the mask too, and without
+    them it merges with the request before."""
+    apic = running()
+    write_lvt(apic, Lvt.LINT0, 0x8051)
+    assert [set_pin(apic, Lvt.LINT0, 1) for _ in range(2)] == [Accept.ACCEPTED, Arrival.MASKED]
+    write_lvt(apic, Lvt.LINT0, 0x10051)
+    write_lvt(apic, Lvt.LINT0, 0x18051)
+    assert set_pin(apic, Lvt.LINT0, 1) == Arrival.MASKED
+    write_lvt(apic, Lvt.LINT0, 0x8051)
+    assert (set_pin(apic, Lvt.LINT0, 1), lvt_value(apic, Lvt.LINT0)) == (Arrival.MASKED, 0xC051)
+
+
+def test_remote_irr_stays_with_a_level_and_goes_with_the_trigger() -> None:
+    """10.5.1: remote IRR is read-only; it means something for a level only, so making the pin an edge clears it."""
+    for value, read in ((0x8061, 0xC061), (0xC061, 0xC061), (0x18061, 0x1C061), (0x0061, 0x0061), (0x4061, 0x0061)):
+        apic = running()
+        write_lvt(apic, Lvt.LINT0, 0x8051)
+        set_pin(apic, Lvt.LINT0, 1)
+        set_pin(apic, Lvt.LINT0, 0)
+        assert lvt_value(apic, Lvt.LINT0) == 0xC051
+        write_lvt(apic, Lvt.LINT0, value)
+        assert lvt_value(apic, Lvt.LINT0) == read
+
+
+@pytest.mark.parametrize("deadline", [0, 1])
+@pytest.mark.parametrize("faults", [0, 1])
+@pytest.mark.parametrize("entry", range(Lvt.COUNT))
+def test_every_bit_of_every_entry_by_wrmsr(entry: int, faults: int, deadline: int) -> None:
+    """Figure 10-8: which bits mean anything; the read-only ones, 12 and for the pins 14, fault only by choice; what
+    has been refused is not stored."""
+    pin = entry in (Lvt.LINT0, Lvt.LINT1)
+    defined = {*range(8), 12, 16} | ({*range(8, 11)} if entry not in (Lvt.TIMER, Lvt.ERROR) else set())
+    defined |= {13, 14, 15} if pin else set()
+    defined |= {17} | ({18} if deadline else set()) if entry == Lvt.TIMER else set()
+    for bit in (-1, *range(32)):
+        apic = running()
+        apic.x2apic, apic.has_deadline = 1, deadline
+        apic.choices.apic_lvt_status_faults = faults
+        value = 0x10000 | (1 << bit if bit >= 0 else 0)
+        refused = bit >= 0 and (bit not in defined or (faults == 1 and (bit == 12 or (pin and bit == 14))))
+        assert write_lvt(apic, entry, value) == (Access.GENERAL_PROTECTION if refused else 0)
+        assert lvt_value(apic, entry) == (0x10000 if refused or bit in (12, 14) else value)

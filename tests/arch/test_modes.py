@@ -159,3 +159,68 @@ def test_which_msrs_a_vmx_list_may_hold() -> None:
         refused = {n for n in range(0x2000) if not may_stand_in_msr_list(n, apic.choices)}
         assert refused == set(range(0x800, last + 1))
     assert may_stand_in_msr_list(0xC0000808, apic.choices)
+
+
+def dirty(number: int = 0x123) -> Apic:
+    """Return an APIC in x2APIC mode at another place, no register of which has its value after RESET."""
+    apic = Apic(number, 1)
+    assert write_base(apic, 0x12345C00, 0x21) == 0
+    core, timer = apic.core, apic.timer
+    for words in (core.irr, core.isr, core.tmr):
+        for i in range(8):
+            words[i] = 0x5A5A5A50 + i
+    core.tpr, core.svr, core.esr, core.esr_pending, core.esr_armed, core.lvt_error = 0x33, 0x1F0, 0x20, 0x40, 0, 0x41
+    apic.xapic_id, apic.ldr, apic.dfr, apic.icr_low, apic.icr_high = 0x77, 0x1000000, 0xFFFFFFF, 0x4500, 7
+    for i in range(6):
+        apic.lvt[i] = 0x31 + i
+    timer.initial, timer.divide, timer.count, timer.origin = 9, 11, 7, 1000
+    timer.deadline_low, timer.deadline_high, timer.kept = 5, 6, 1
+    return apic
+
+
+def registers(apic: Apic) -> dict[str, object]:
+    """Return all that RESET and INIT set, but the ID, the mode and the frame."""
+    core, timer = apic.core, apic.timer
+    out: dict[str, object] = {name: list(getattr(core, name)) for name in ("irr", "isr", "tmr")}
+    out |= {name: getattr(core, name) for name in ("tpr", "svr", "esr", "esr_pending", "esr_armed", "lvt_error")}
+    out |= {name: getattr(apic, name) for name in ("ldr", "dfr", "icr_low", "icr_high")} | {"lvt": list(apic.lvt)}
+    names = ("initial", "divide", "count", "origin", "deadline_low", "deadline_high", "kept")
+    return out | {name: getattr(timer, name) for name in names}
+
+
+def test_init_and_reset_set_every_register() -> None:
+    """10.4.7.1 and 10.4.7.3: INIT leaves what power-up leaves, but for the ID and the mode; RESET is xAPIC mode."""
+    wanted = registers(Apic(0x123, 1))
+    assert not [name for name, value in registers(dirty()).items() if value == wanted[name]]
+    apic = dirty()
+    init(apic)
+    assert registers(apic) == wanted
+    assert (mode(apic), base_low(apic), base_high(apic), apic.xapic_id) == (Mode.X2APIC, 0x12345D00, 0x21, 0x77)
+    for globally_enabled in (0, 1):
+        apic = dirty()
+        apic.core.enabled = globally_enabled
+        reset(apic)
+        assert registers(apic) == wanted
+        assert (mode(apic), base_low(apic), base_high(apic)) == (Mode.XAPIC, FRAME | 0x900, 0)
+        assert (apic.core.enabled, apic.xapic_id, apic.core.apic_id) == (1, 0x23, 0x123)
+
+
+def test_only_entering_x2apic_mode_loses_ldr_icr_high_and_the_written_id() -> None:
+    """10.12.5.1: a write that keeps the mode keeps them; the move into x2APIC mode clears them."""
+    for old, new in ((Mode.XAPIC, Mode.XAPIC), (Mode.XAPIC, Mode.X2APIC), (Mode.X2APIC, Mode.X2APIC)):
+        apic = in_mode(old, 0x123)
+        apic.xapic_id, apic.ldr, apic.icr_high = 0x77, 0x1000000, 0x5000000
+        assert write_base(apic, 0x12345000 | BITS[new], 0) == 0
+        kept = (0x77, 0x1000000, 0x5000000) if old == new else (0x23, 0, 0)
+        assert (apic.xapic_id, apic.ldr, apic.icr_high) == kept
+        assert (apic.base, apic.core.enabled, apic.x2apic) == (0x12345000, 1, int(new == Mode.X2APIC))
+
+
+def test_the_bootstrap_bit_may_be_written_as_it_is() -> None:
+    """10.4.4: the bit is read-only; with apic_bsp_write_faults a write of its own value is still no fault."""
+    for bootstrap, written, faults in ((0, 0, 1), (0, 1, 1), (1, 0, 1), (1, 1, 1), (1, 0, 0), (0, 1, 0)):
+        apic = Apic(3, bootstrap)
+        apic.choices.apic_bsp_write_faults = faults
+        answer = write_base(apic, 0x12345800 | written << 8, 0)
+        assert answer == (Access.GENERAL_PROTECTION if faults and written != bootstrap else 0)
+        assert base_low(apic) == (FRAME if answer else 0x12345000) | 0x800 | bootstrap << 8

@@ -147,6 +147,22 @@ def test_a_change_of_mode_disarms(old: int, new: int, any_change: int) -> None:
     assert (next_deadline(apic) >= 0) == stays
 
 
+@pytest.mark.parametrize("any_change", [0, 1])
+@pytest.mark.parametrize("counting", [TimerMode.ONE_SHOT, TimerMode.PERIODIC])
+def test_what_deadline_mode_disarmed_does_not_come_back(counting: int, any_change: int) -> None:
+    """10.5.4.1: a change into or out of deadline mode disarms, so that the way back finds the timer stopped."""
+    for there, back in ((counting, TimerMode.DEADLINE), (TimerMode.DEADLINE, counting)):
+        apic = running(there)
+        apic.choices.timer_any_mode_change_disarms = any_change
+        write_initial(apic, 50, 0)
+        write_deadline(apic, 50, 3, 0)
+        assert next_deadline(apic) > 0
+        write_timer_lvt(apic, back << 17 | 0x31)
+        assert (apic.timer.count, apic.timer.deadline_low, apic.timer.deadline_high) == (0, 0, 0)
+        write_timer_lvt(apic, there << 17 | 0x31)
+        assert next_deadline(apic) == -1
+
+
 @pytest.mark.parametrize("kept", [0, 1])
 def test_a_masked_expiry_is_over(kept: int) -> None:
     """Unmasking delivers nothing later; timer_masked_expiry_is_kept decides, from memory."""
@@ -154,9 +170,14 @@ def test_a_masked_expiry_is_over(kept: int) -> None:
     apic.choices.timer_masked_expiry_is_kept = kept
     write_initial(apic, 5, 0)
     assert expire(apic, 5) == Arrival.MASKED
-    assert next_deadline(apic) == -1
+    assert (next_deadline(apic), apic.timer.kept) == (-1, kept)
+    for unmasked in (0x31, 0x31):
+        write_timer_lvt(apic, unmasked)
+        assert deliverable(apic.core) == (0x31 if kept else -1)
+    assert apic.timer.kept == 0
+    apic.core.irr[1] = 0
     write_timer_lvt(apic, 0x31)
-    assert deliverable(apic.core) == (0x31 if kept else -1)
+    assert deliverable(apic.core) == -1, "it is delivered once"
 
 
 def test_without_deadline_mode_bit_17_alone_decides() -> None:
@@ -179,3 +200,68 @@ def test_a_new_divider_goes_on_or_starts_again(restarts: int) -> None:
     write_divide(apic, DIVIDE_BY_2, 40)
     assert current_count(apic, 40) == (100 if restarts else 60)
     assert next_deadline(apic) == 40 + 2 * (100 if restarts else 60)
+
+
+def test_what_was_missed_is_counted_in_periods_of_the_divided_clock() -> None:
+    """advance_periodic_target_expiration: whole periods after the first late one, which is due now."""
+    for divide, by in ((DIVIDE_BY_1, 1), (DIVIDE_BY_2, 2), (0b0001, 4)):
+        for bus in range(95 * by):
+            apic = running(TimerMode.PERIODIC)
+            write_divide(apic, divide, 0)
+            write_initial(apic, 10, 0)
+            assert collapse_missed(apic, bus) == max(0, bus // (10 * by) - 1)
+            assert next_deadline(apic) == max(10 * by, bus)
+
+
+def test_only_a_periodic_timer_misses_ticks() -> None:
+    """A one-shot that is late stays due when it was; one that is stopped or in deadline mode has no period."""
+    for mode, due in ((TimerMode.ONE_SHOT, 10), (TimerMode.DEADLINE, 10), (TimerMode.PERIODIC, -1)):
+        apic = running(mode)
+        write_initial(apic, 0 if due < 0 else 10, 0)
+        write_deadline(apic, 10, 0, 0)
+        assert collapse_missed(apic, 75) == 0
+        assert next_deadline(apic) == due
+
+
+def test_a_late_look_at_the_current_count() -> None:
+    """10.5.4: a one-shot that has reached 0 reads 0 for ever, expired or not; a periodic one starts over."""
+    for initial in (1, 2, 10):
+        for mode in (TimerMode.ONE_SHOT, TimerMode.PERIODIC):
+            apic = running(mode)
+            write_initial(apic, initial, 100)
+            for passed in range(35):
+                once = max(0, initial - passed)
+                again = initial - passed % initial
+                assert current_count(apic, 100 + passed) == (again if mode == TimerMode.PERIODIC else once)
+
+
+def test_a_period_after_a_new_divider_begins_at_the_initial_count() -> None:
+    """10.5.4: what is left of this period goes on at the new rate; the next one has all of it."""
+    apic = running(TimerMode.PERIODIC)
+    write_initial(apic, 10, 0)
+    write_divide(apic, DIVIDE_BY_2, 4)
+    wanted = [6, 5, 4, 3, 2, 1, *range(10, 0, -1), 10]
+    assert [current_count(apic, 4 + 2 * passed) for passed in range(17)] == wanted
+
+
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_a_new_divider_starts_no_timer_that_has_stopped(restarts: int) -> None:
+    """10.5.4: only writing the initial count starts; 1 is left just before the end, 0 after it."""
+    for mode in (TimerMode.ONE_SHOT, TimerMode.PERIODIC):
+        apic = running(mode)
+        apic.choices.timer_divide_change_restarts = restarts
+        write_initial(apic, 10, 0)
+        write_divide(apic, DIVIDE_BY_1, 9)
+        assert next_deadline(apic) == 9 + (10 if restarts else 1)
+        write_timer_lvt(apic, (TimerMode.PERIODIC - mode) << 17 | 0x31)
+        for bus in (20, 21, 35):
+            assert (current_count(apic, bus), next_deadline(apic), apic.timer.initial) == (0, -1, 10)
+            write_divide(apic, DIVIDE_BY_2, bus)
+
+
+def test_the_reserved_mode_keeps_a_count_and_does_not_run() -> None:
+    """10.5.4: 11B is reserved; the initial count is stored, and nothing counts."""
+    apic = running(TimerMode.RESERVED)
+    write_initial(apic, 10, 5)
+    timer = apic.timer
+    assert (timer.initial, timer.count, timer.origin, current_count(apic, 7), next_deadline(apic)) == (10, 0, 5, 0, -1)

@@ -29,10 +29,10 @@ from exitless.arch.vtd.posting import (
 )
 from exitless.arch.vtd.remap import Remapper, Translation, Verdict, translate
 from exitless.arch.x86.apic import FRAME, Apic
-from exitless.arch.x86.destination import BusMessage, matches
+from exitless.arch.x86.destination import BusMessage, Shorthand, matches
 from exitless.arch.x86.message import encode_compatible, encode_remappable
 from exitless.arch.x86.modes import write_base
-from exitless.bits.words import bits_of
+from exitless.bits.words import bits_of, zeros
 
 
 def table_of(irte: Irte) -> Remapper:
@@ -41,11 +41,18 @@ def table_of(irte: Irte) -> Remapper:
     return remapper
 
 
+def stale() -> BusMessage:
+    """Return the message that a self IPI at a low level has left."""
+    bus = BusMessage()
+    bus.level, bus.shorthand = 0, Shorthand.SELF
+    return bus
+
+
 @pytest.mark.parametrize(("on", "sn", "urg"), list(product((0, 1), (0, 1), (0, 1))))
 def test_posting_every_vector(on: int, sn: int, urg: int) -> None:
     """5.2.3 and T8: PIR is always set; ON := 1 and NV to NDST when ON was 0 and (URG = 1 or SN = 0)."""
     for vector in range(256):
-        irte, pid, out = Irte(), PostedDescriptor(), BusMessage()
+        irte, pid, out = Irte(), PostedDescriptor(), stale()
         irte.p = irte.im = 1
         irte.vector, irte.urg = vector, urg
         pid.on, pid.sn, pid.nv, pid.ndst = on, sn, 0xF2, 0x345
@@ -57,6 +64,7 @@ def test_posting_every_vector(on: int, sn: int, urg: int) -> None:
         assert bool(answer & Posted.SUPPRESSED) == (not on and not told)
         notification(pid, 1, out)
         assert (out.vector, out.destination, out.delivery, out.logical, out.trigger) == (0xF2, 0x345, 0, 0, 0)
+        assert (out.wide, out.level, out.shorthand) == (1, 1, Shorthand.NONE)
 
 
 def test_the_descriptor_bit_by_bit() -> None:
@@ -93,10 +101,11 @@ def test_a_remapped_request_reaches_whom_its_entry_names(eime: int) -> None:
         irte.dst = number if eime else number << 8
         remapper = table_of(irte)
         remapper.eime = eime
-        message, out, bus = encode_remappable(0, 0), Translation(), BusMessage()
+        message, out, bus = encode_remappable(0, 0), Translation(), stale()
         assert translate(remapper, message.address, message.data, 0, out) == Verdict.REMAPPED
         remapped_to_bus(remapper, out, bus)
         assert (bus.vector, bus.delivery, bus.trigger, bus.wide) == (0x61, dlm, int(tm and dlm != 4), eime)
+        assert (bus.level, bus.shorthand) == (1, Shorthand.NONE), "an assertion to the destination that it names"
         apics = [Apic(n, 0) for n in (3, 0x21, 0xFE)]
         for apic in apics:
             if eime:
@@ -150,3 +159,14 @@ def test_a_torn_update_is_an_entry_nobody_meant() -> None:
     whole = pack(old)
     replace(whole, pack(new))
     assert list(whole) == list(pack(new))
+
+
+def test_a_half_is_two_words_of_four() -> None:
+    """9.9: an entry has 128 bits; 64 of them are replaced and the others stay, word by word."""
+    assert len(pack(Irte())) == len(pack(posted_entry(Irte(), 0x41, 0x40, 1, 1))) == 4
+    for half in (0, 1):
+        words, new = zeros(4), zeros(4)
+        for i in range(4):
+            words[i], new[i] = 10 + i, 20 + i
+        replace_half(words, new, half)
+        assert list(words) == [20 + i if i // 2 == half else 10 + i for i in range(4)]

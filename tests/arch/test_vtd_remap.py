@@ -39,6 +39,7 @@ def fault(remapper: Remapper, address: int, data: int = 0, sid: int = 0) -> tupl
     """Translate a request that must fault. Returns: reason, and whether it is recorded."""
     out = stale()
     assert translate(remapper, address, data, sid, out) == Verdict.FAULT == out.kind
+    assert [getattr(out, name) for name in FIELDS[4:]] == [0] * 7, "a fault leaves nothing of an earlier request"
     return out.fault, out.recorded
 
 
@@ -56,7 +57,7 @@ def test_with_remapping_off_every_request_passes_unchanged() -> None:
     for vector in range(256):
         message = encode_compatible(0x5A, 1, 1, vector, 1, 1)
         out = stale()
-        assert translate(unit(enabled=0), message.address, message.data, 0, out) == Verdict.FORWARD
+        assert translate(unit(enabled=0), message.address, message.data, 0, out) == Verdict.FORWARD == out.kind
         assert (out.vector, out.destination, out.rh, out.dm) == (vector, 0x5A, 1, 1)
         assert (out.delivery, out.trigger, out.urgent) == (1, 1, 0)
         assert (out.fault, out.recorded, out.index) == (Fault.NONE, 0, -1)

@@ -28,6 +28,7 @@ XEN_AT_LEAST: Final = {
     "run without wake-up": 80,
     "two events swapped": 75,
     "exit left out": 80,
+    "injection into another vCPU": 80,
 }
 # What Xen's tracer does not record cannot be missed: requests, and whose vector an injection is.
 NOT_OF_XEN: Final = {"injection of another vector", "injection of a vector below 16"}

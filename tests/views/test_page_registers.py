@@ -68,7 +68,10 @@ def test_an_end_without_its_vector_is_unknown_unless_all_is_known() -> None:
 
 def test_a_vector_of_the_host_and_the_guest_comes_past_the_virtual_apic() -> None:
     rows = ((0, Kind.RVI_WRITE, 0, 0), (2, Kind.IRQ_DELIVER, 0x90, 0), (3, Kind.IRQ_EOI, 0x90, 0))
-    assert {c.value for c in replay(*rows, origin="simulated")} == {0}
+    changes = replay(*rows, origin="simulated")
+    assert all(
+        last(changes, field)[0] == 0 for field in (Field.PIR, Field.REQUEST, Field.SERVICE, Field.RVI, Field.SVI)
+    )
 
 
 def test_the_same_vector_is_in_the_emulated_apic_while_it_is_injected() -> None:

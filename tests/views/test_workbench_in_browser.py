@@ -9,6 +9,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from exitless import compiled
 from exitless.cli.live import Bench
+from exitless.cli.main import parse as parse_command
 from exitless.view.page import page, written
 from exitless.view.server import Server
 from tests.views import sample
@@ -292,5 +293,31 @@ def test_a_static_page_compares_what_it_holds_and_asks_nobody(browser: Any, tmp_
     assert shown.ask("document.querySelectorAll('#cdf path.cdf').length") == 4
     assert shown.ask("[document.getElementById('tour').hidden, typeof post]") == [True, "undefined"]
     assert "no tour" in shown.press("c", "t").text("#say")
+    assert shown.ask("performance.getEntriesByType('resource').length") == 0
+    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+def test_a_page_to_mail_holds_the_tour_of_its_own_runs(browser: Any, tmp_path: Any) -> None:
+    """What ``show mail --html`` writes answers the mail's questions from disk, with numbers and moments of its runs."""
+    path = tmp_path / "mail.html"
+    chosen = [word for name in MECHANISMS for word in ("--mechanism", name)]
+    args, _ = parse_command("show", ["mail", "--length", "10 ms", *chosen, "--html", str(path)])
+    args.run(args)
+    assert path.stat().st_size < 2_000_000
+    shown = Page(browser, path).open("m=vtd-posted")
+    assert shown.ask("SPAN") > 9_990_000_000 and shown.ask("RECORDS.every((r) => r.rows > 0.99 * r.total)")
+    shown.press("t")
+    cards = Bench("mail", [], MECHANISMS, None, 10_000_000_000).tour({})["tour"]
+    assert shown.ask("TOUR.map((card) => card.question)") == [card["question"] for card in cards]
+    for card in cards:
+        assert shown.text(".question") == card["question"]
+        assert " ".join(card["says"]) == shown.text(".answer")
+        if "moment" in card:
+            assert shown.ask("[rec().name, LOW + state.cursor]") == [
+                card["moment"]["mechanism"],
+                card["moment"]["time"],
+            ]
+        shown.press(ENTER)
+    assert shown.ask("state.tour") == -1
     assert shown.ask("performance.getEntriesByType('resource').length") == 0
     assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []

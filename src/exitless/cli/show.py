@@ -4,13 +4,15 @@ import argparse
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from exitless.bits import units
 from exitless.cli.main import near
+from exitless.cli.moments import Card
 from exitless.cli.output import Patience, console, open_whole, size, write_whole
-from exitless.cli.run import run_one
+from exitless.cli.run import Result, run_one
 from exitless.cli.simulating import add_scenario_options, asked
+from exitless.cli.tour import tour
 from exitless.errors import ScenarioError, TraceError
 from exitless.record.block import Record
 from exitless.record.store import is_record, read
@@ -55,8 +57,16 @@ def add_parser(subparsers: Any) -> None:
     p.set_defaults(run=run)
 
 
-def records_of(args: argparse.Namespace) -> tuple[list[Record], list[str]]:
-    """Read or simulate what is to be shown. Returns: records, and mechanisms left out. Errors: ExitlessError."""
+class Found(NamedTuple):
+    """What is to be shown: records, the mechanisms left out, and the tour's cards if it was simulated whole."""
+
+    records: list[Record]
+    left: list[str]
+    cards: list[Card] = []
+
+
+def records_of(args: argparse.Namespace) -> Found:
+    """Read or simulate what is to be shown. Errors: ExitlessError."""
     path = Path(args.what)
     if args.what in library_names() or (path.suffix == ".toml" and not path.is_dir()):
         return simulated(args)
@@ -67,15 +77,15 @@ def records_of(args: argparse.Namespace) -> tuple[list[Record], list[str]]:
         files = sorted(path.glob("*.xl"))
         if not files:
             raise TraceError(f"{path}: expected records (.xl files) in this folder, found none; run --out makes them")
-        return chosen(args, [read(file) for file in files])
+        return Found(*chosen(args, [read(file) for file in files]))
     if not path.exists():
         raise ScenarioError(unknown(args.what, path))
     with path.open("rb") as file:
         head = file.read(64)
     if is_record(head):
-        return chosen(args, [read(path)])
+        return Found(*chosen(args, [read(path)]))
     with open_reader(args.what) as reader, Patience(f"reading {path.name}", reader.size) as tick:
-        return chosen(args, [record_of(reader, tick)])
+        return Found(*chosen(args, [record_of(reader, tick)]))
 
 
 def unknown(what: str, path: Path) -> str:
@@ -102,8 +112,11 @@ def chosen(args: argparse.Namespace, records: list[Record]) -> tuple[list[Record
     return [records[kept]], [n for n in names if n != names[kept]]
 
 
-def simulated(args: argparse.Namespace) -> tuple[list[Record], list[str]]:
-    """Simulate a scenario: the mechanisms asked for; for a page all of it, otherwise one. Errors: ScenarioError."""
+def simulated(args: argparse.Namespace) -> Found:
+    """Simulate a scenario: the mechanisms asked for; for a page all of it, otherwise one. Errors: ScenarioError.
+
+    A page gets the tour with the numbers of these runs.
+    """
     scenario, name, names, length = asked(args.what, args)
     left: list[str] = []
     if not args.mechanism and not args.html:
@@ -112,7 +125,7 @@ def simulated(args: argparse.Namespace) -> tuple[list[Record], list[str]]:
         names = [kept]
     if length is None:
         length = min(LENGTH_PS, quantity(units.parse_time_ps, scenario.run.length, "run.length"))
-    records = []
+    ran: dict[str, tuple[Result, Record]] = {}
     with Patience("simulating", len(names)) as tick:
         done = 0.0
 
@@ -123,10 +136,11 @@ def simulated(args: argparse.Namespace) -> tuple[list[Record], list[str]]:
 
         for mechanism in names:
             tick.what = f"simulating {mechanism}"
-            _, record = run_one(scenario, name, mechanism, args.seed, length, False, True, more)
+            result, record = run_one(scenario, name, mechanism, args.seed, length, False, True, more)
             if record is not None:
-                records.append(record)
-    return records, left
+                ran[mechanism] = (result, record)
+    cards = tour(scenario, name, args.seed, ran) if args.html and ran else []
+    return Found([record for _, record in ran.values()], left, cards)
 
 
 def check(args: argparse.Namespace, records: list[Record]) -> tuple[int | None, int | None]:
@@ -178,7 +192,7 @@ def run(args: argparse.Namespace) -> int:
     for path in (args.html, args.svg, args.perfetto):
         if path and not Path(path).parent.is_dir():
             raise ScenarioError(f"{path}: cannot write: there is no folder {Path(path).parent}")
-    records, left = records_of(args)
+    records, left, cards = records_of(args)
     first, last = check(args, records)
     nth = args.nth
     if nth is None and len(records) > 1 and first is None and last is None:
@@ -188,7 +202,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     out = console()
     if args.html:
-        write_whole(args.html, page(records, first, last, args.source, nth).encode())
+        write_whole(args.html, page(records, first, last, args.source, nth, cards=cards).encode())
         told(out, args.html)
     if args.svg:
         scenes = [set_scene(args, records[0], first, last, nth, None)]

@@ -43,7 +43,7 @@ def served(args: argparse.Namespace) -> tuple[Callable[[], str], dict[str, Answe
     """Make what the server needs: the page and the answers. Errors: ExitlessError."""
     if not is_scenario(args.what):
         args.html = "all"
-        return looked_at(show.records_of(args)[0])
+        return looked_at(show.records_of(args).records)
     scenario, name = load(args.what, args.set)
     names = list(dict.fromkeys(args.mechanism or scenario.run.mechanisms))
     if not names:

@@ -11,11 +11,11 @@ from mypy_extensions import i64
 
 from exitless.arch.vmx.controls import Activity
 from exitless.arch.vmx.interruptibility import complete_instruction
-from exitless.arch.vmx.posted import set_pir
 from exitless.arch.vmx.virtual_apic import Reg
 from exitless.arch.x86.lapic import accept, acknowledge, deliverable, end_of_interrupt
-from exitless.bits.words import ON_PAGE, set_bit, zeros
+from exitless.bits.words import zeros
 from exitless.mech.happenings import Action, Do, Happening, Seen
+from exitless.mech.instructions import begins_with_sti, execute, host_writes, post
 from exitless.mech.oracle import Oracle, Step
 from exitless.vocab.exits import Exit
 
@@ -242,14 +242,14 @@ class Play:
         low: i64 = 0
         high: i64 = 0
         do: i64 = action.do
-        if do == Do.STI or do == Do.STIHLT or do == Do.STIWCR8:
+        if begins_with_sti(action):
             self._instruction(self.oracle.sti())
         if do >= Do.VMCALL:
             self._host_call(action)
         elif do == Do.POST or do == Do.IPI:
             self._post(action)
         elif self.ended == 0:
-            answer: i64 = self._execute(action)
+            answer: i64 = execute(self.oracle, action)
             low = self.oracle.operation.low
             high = self.oracle.operation.high
             completed = self._instruction(answer)
@@ -263,72 +263,19 @@ class Play:
             row.low = low
             row.high = high
 
-    def _execute(self, action: Action) -> i64:
-        """The instruction of an operation."""
-        oracle: Oracle = self.oracle
-        do: i64 = action.do
-        if do == Do.RD:
-            return oracle.read(action.offset, action.size)
-        if do == Do.WR:
-            return oracle.write(action.offset, action.size, action.low, action.high)
-        if do == Do.OR:
-            return oracle.set_bits(action.offset, action.size, action.low)
-        if do == Do.RDMSR:
-            return oracle.rdmsr(action.offset)
-        if do == Do.WRMSR:
-            return oracle.wrmsr(action.offset, action.low, action.high)
-        if do == Do.RCR8:
-            return oracle.read_cr8()
-        if do == Do.WCR8 or do == Do.STIWCR8:
-            return oracle.write_cr8(action.low, action.high)
-        if do == Do.CLI:
-            return oracle.load_flag(0)
-        if do == Do.HLT or do == Do.STIHLT:
-            return oracle.hlt()
-        if do == Do.MOVSS:
-            return oracle.mov_ss()
-        return oracle.nop()
-
     def _post(self, action: Action) -> None:
         """Set PIR bits and ON in memory, and send a real self-IPI, which arrives within the NOPs behind it."""
-        pid = self.oracle.pid
-        vector: i64 = action.low
-        if action.do == Do.POST:
-            if vector != 0:
-                set_pir(pid, vector)
-            if action.second != 0:
-                set_pir(pid, action.second)
-            if action.flags & 1 != 0:
-                pid.on = 1
-            vector = self.oracle.controls.notification_vector if action.flags & 2 != 0 else -1
-        if vector >= 0:
-            accept(self.oracle.lapic, vector & 255, 0)
+        post(self.oracle, action)
         self._instruction(self.oracle.nop())
 
     def _host_call(self, action: Action) -> None:
         """VMCALL: the host logs it and changes what the operation says before it resumes."""
         oracle: Oracle = self.oracle
-        do: i64 = action.do
         if self.ended != 0:
             return
         oracle.vmcall()
         self._log_exit()
         complete_instruction(oracle.state)
-        if do == Do.HGIS:
-            oracle.vapic.rvi = action.low & 255
-            oracle.vapic.svi = (action.low >> 8) & 255
-        elif do == Do.HTHR:
-            oracle.controls.tpr_threshold = action.low
-        elif do == Do.HINTWIN:
-            oracle.vapic.window_exiting = 1
-        elif do == Do.HINJECT:
-            oracle.state.entry_vector = action.low
-            oracle.state.entry_type = 0
-        elif do == Do.HSETIRR:
-            set_bit(oracle.vapic.page, Reg.VIRR, ON_PAGE, action.low)
-            oracle.vapic.rvi = oracle.vapic.rvi if oracle.vapic.rvi > action.low else action.low
-        elif do == Do.HEOI:
-            oracle.vapic.eoi_exit[2 * action.offset] = action.low
-            oracle.vapic.eoi_exit[2 * action.offset + 1] = action.high
+        host_writes(oracle, action)
         self._enter()
         self._settle()

@@ -6,6 +6,7 @@ Interrupts are taken between phases where Xen has them enabled.
 from mypy_extensions import i64
 
 from exitless.arch.vmx.eoi import software_eoi
+from exitless.arch.vmx.injection import highest_requested
 from exitless.errors import Impossible
 from exitless.mech.procedures.assist import has_deliverable, intr_assist
 from exitless.record.sinks import Sink
@@ -113,12 +114,16 @@ class Root(Workload):
                 vcpu.list_of = pcpu.number
                 pcpu.blocked_list.append(vcpu.number)
             cpu.pid.nv = self.wakeup_vector
+            self.row(Kind.PID_CONTROL, pcpu.number, vcpu.number, cpu.pid.nv, cpu.pid.sn)
         stays: i64 = 0
+        self.assist.synced = 0
         if cpu.timer_pending > 0 or has_deliverable(cpu, vcpu.delivery, self.assist):
             cpu.blocked = 0
             stays = 1
         else:
             self.raise_softirq(pcpu, Softirq.SCHEDULE)
+        if self.assist.synced != 0:
+            self.row(Kind.PIR_SYNC, pcpu.number, vcpu.number, 1, highest_requested(cpu.vapic))
         self.row(Kind.GUEST_HLT, pcpu.number, vcpu.number, stays, 0)
 
     def start_assist(self, pcpu: Pcpu) -> None:
@@ -143,7 +148,7 @@ class Root(Workload):
         cpu = vcpu.cpu
         intr_assist(cpu, vcpu.delivery, out)
         if out.synced != 0:
-            self.row(Kind.PIR_SYNC, pcpu.number, vcpu.number, 1, out.vector)
+            self.row(Kind.PIR_SYNC, pcpu.number, vcpu.number, 1, highest_requested(cpu.vapic))
         if out.window_first >= 0:
             self.row(Kind.IRQ_WINDOW, pcpu.number, vcpu.number, out.window_first, out.source)
         if cpu.vapic.rvi != out.rvi_before:
@@ -152,12 +157,23 @@ class Root(Workload):
             self.charge(pcpu, Cost.VMWRITE)
         if out.eoi_map_written != 0:
             self.charge(pcpu, Cost.VMWRITE)
+            self.eoi_map_rows(pcpu, vcpu)
         if out.injected >= 0:
             self.row(Kind.IRQ_INJECT, pcpu.number, vcpu.number, out.injected, out.source)
         if out.window_after >= 0:
             self.row(Kind.IRQ_WINDOW, pcpu.number, vcpu.number, out.window_after, out.after_source)
         if not self.take_interrupts(pcpu, Resume.ASSIST_TAIL):
             self.assist_tail(pcpu)
+
+    def eoi_map_rows(self, pcpu: Pcpu, vcpu: Vcpu) -> None:
+        """The EOI-exit bitmap has been written: record the words that are not what they were."""
+        i: i64 = 0
+        while i < 8:
+            word: i64 = vcpu.cpu.vapic.eoi_exit[i]
+            if vcpu.eoi_map[i] != word:
+                vcpu.eoi_map[i] = word
+                self.row(Kind.EOI_MAP, pcpu.number, vcpu.number, i, word)
+            i += 1
 
     def assist_tail(self, pcpu: Pcpu) -> None:
         """Interrupts go off; a pending softirq sends Xen back, otherwise the entry begins."""
@@ -176,6 +192,8 @@ class Root(Workload):
         """
         cpu = vcpu.cpu
         if cpu.has_hooks != 0:
+            if cpu.pid.nv != self.posted_vector:
+                self.row(Kind.PID_CONTROL, pcpu.number, vcpu.number, self.posted_vector, cpu.pid.sn)
             cpu.pid.nv = self.posted_vector
             self.delist(vcpu)
         pcpu.mode = Mode.GUEST

@@ -163,7 +163,7 @@ class Scheduling(Credit2Host):
         Cites: Xen vmx.c vmx_pi_switch_from, Xen vmx.c vmx_pi_switch_to
         """
         if pcpu.loaded >= 0:
-            self.pi_switch_from(self.vcpus[pcpu.loaded])
+            self.pi_switch_from(pcpu, self.vcpus[pcpu.loaded])
         for other in self.pcpus:
             if other.loaded == vcpu.number:
                 other.loaded = -1
@@ -177,13 +177,15 @@ class Scheduling(Credit2Host):
                 self.row(Kind.PID_MOVE, pcpu.number, vcpu.number, vcpu.cpu.pid.ndst, pcpu.number)
             vcpu.cpu.pid.ndst = pcpu.number
             vcpu.cpu.pid.sn = 0
+            self.row(Kind.PID_CONTROL, pcpu.number, vcpu.number, vcpu.cpu.pid.nv, 0)
             if self.rescan_pir != 0 and has_posted(vcpu.cpu.pid):
                 vcpu.cpu.pid.on = 1
 
-    def pi_switch_from(self, vcpu: Vcpu) -> None:
+    def pi_switch_from(self, pcpu: Pcpu, vcpu: Vcpu) -> None:
         """A vCPU's state leaves a pCPU: while it does not block, posts shall not notify."""
         if vcpu.cpu.has_hooks != 0 and vcpu.cpu.blocked == 0:
             vcpu.cpu.pid.sn = 1
+            self.row(Kind.PID_CONTROL, pcpu.number, vcpu.number, vcpu.cpu.pid.nv, 1)
 
     def scheduler_timers(self, pcpu: Pcpu) -> None:
         """The tick of a pCPU, and on pCPU 0 the giving out of credits or budgets, if they are due."""

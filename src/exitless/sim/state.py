@@ -223,7 +223,7 @@ class Vcpu:
     what it remembers of FIFO queues. ``talk_ps`` is the mean time between two interprocessor interrupts that it sends
     (0: none), ``talk_by`` one of Talk, ``talk_to`` the source that the one under way is for, ``ipi_source`` the
     source of those that it gets; ``send_to`` is the source for which its next EVTCHNOP_send is, ``serves`` the
-    ring that a backend's operation is for.
+    ring that a backend's operation is for. Shapes: ``eoi_map`` the eight words of the EOI-exit bitmap recorded last.
     """
 
     def __init__(self, number: i64, domain: Domain, index: i64, delivery: Delivery) -> None:
@@ -279,4 +279,5 @@ class Vcpu:
         self.ipi_source: i64 = -1
         self.send_to: i64 = -1
         self.serves: i64 = -1
+        self.eoi_map: vec[i64] = zeros(8)
         self.chance: Stream = Stream(0, 400 + number)

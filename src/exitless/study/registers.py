@@ -1,4 +1,5 @@
-"""A virtual APIC's request and service bits over time, as far as a record's rows prove them.
+"""A vCPU's interrupt registers over time, as far as a record's rows prove them: its virtual APIC, its posted-interrupt
+descriptor, the EOI-exit bitmap, and what Xen tells it of event channels.
 
 A bit is 0, 1 or unknown. A simulated record that begins at time 0 begins with all bits clear; any other begins with all
 bits unknown, and rows make them known: a delivery with an empty RVI proves every request bit clear. Times are ps.
@@ -23,6 +24,15 @@ class Field:
     RVI: Final = 3
     SVI: Final = 4
     ON: Final = 5
+    SN: Final = 6
+    NV: Final = 7
+    NDST: Final = 8
+    VTPR: Final = 9
+    EOI_EXIT: Final = 10
+    UPCALL: Final = 11
+    SELECTOR: Final = 12
+
+    SETS: Final = frozenset((PIR, REQUEST, SERVICE, EOI_EXIT, SELECTOR))
 
 
 class Change(NamedTuple):
@@ -36,10 +46,13 @@ class Change(NamedTuple):
 
 @dataclass
 class Registers:
-    """One vCPU's changes; ``virtual`` tells the processor's virtual APIC from one kept by the hypervisor."""
+    """One vCPU's changes. ``virtual`` tells the processor's virtual APIC from one kept by the hypervisor, ``apic`` that
+    rows tell of either, ``posted`` that it has a descriptor, ``events`` that it has event channels."""
 
     virtual: bool
     posted: bool
+    apic: bool
+    events: bool
     changes: list[Change]
 
 
@@ -47,14 +60,19 @@ _POSTED: Final = (Kind.PID_POST, Kind.PID_PROCESS, Kind.PIR_SYNC)
 _TOLD: Final = frozenset(
     (
         *_POSTED, Kind.IRQ_REQUEST, Kind.IRQ_INJECT, Kind.IRQ_WINDOW, Kind.IRQ_DELIVER, Kind.IRQ_EOI, Kind.RVI_WRITE,
-        Kind.TIMER_FIRE,
+        Kind.TIMER_FIRE, Kind.PID_CONTROL, Kind.PID_MOVE, Kind.EOI_MAP, Kind.APIC_ACCESS, Kind.PORT_RAISE,
+        Kind.UPCALL_MARK, Kind.UPCALL_ENTER,
     )
 )  # fmt: skip
+_EVENTS: Final = frozenset((Kind.PORT_RAISE, Kind.UPCALL_MARK, Kind.UPCALL_ENTER))
 LAPIC: Final = 2
+TPR_WRITTEN: Final = 0x1080
+TWO_LEVEL: Final = 3
 
 
 def registers(record: Record, first_ps: int, last_ps: int) -> dict[int, Registers]:
-    """Return the registers of every vCPU whose rows tell of a virtual APIC; what was before ``first_ps`` is folded."""
+    """Return the registers of every vCPU whose rows tell of an APIC or of event channels; what was before ``first_ps``
+    is folded."""
     places = [n for n, where in enumerate(record.where) if where & 65535 in _TOLD and record.time[n] <= last_ps]
     events = sorted((record[n] for n in places), key=_time)
     kinds: dict[int, set[int]] = {}
@@ -66,12 +84,14 @@ def registers(record: Record, first_ps: int, last_ps: int) -> dict[int, Register
     for vcpu, seen in sorted(kinds.items()):
         virtual = bool(seen & {*_POSTED, Kind.RVI_WRITE})
         told = Kind.IRQ_REQUEST in seen and (simulated or Kind.IRQ_INJECT in seen)
-        if vcpu >= 0 and (virtual or told):
+        channels = bool(seen & _EVENTS)
+        if vcpu >= 0 and (virtual or told or channels):
             replay = _Replay(known, virtual, record.header)
             for e in events:
                 if e.vcpu == vcpu:
                     replay.take(e)
-            out[vcpu] = Registers(virtual, bool(seen & {*_POSTED}), _folded(replay.changes, first_ps))
+            changes = _folded(replay.changes, first_ps)
+            out[vcpu] = Registers(virtual, bool(seen & {*_POSTED}), virtual or told, channels, changes)
     return out
 
 
@@ -91,13 +111,14 @@ class _Replay:
     def __init__(self, known: int, virtual: bool, header: Header) -> None:
         self.virtual = virtual
         self.header = header
-        self.bits = [0, 0, 0]
-        self.known = [known, known, known]
+        self.bits = dict.fromkeys(Field.SETS, 0)
+        self.known = dict.fromkeys(Field.SETS, known)
         start = 0 if known else UNKNOWN
-        self.numbers = {Field.RVI: start, Field.SVI: start, Field.ON: start}
+        zero = (Field.RVI, Field.SVI, Field.ON, Field.VTPR, Field.UPCALL)
+        self.numbers = {**dict.fromkeys(zero, start), **dict.fromkeys((Field.SN, Field.NV, Field.NDST), UNKNOWN)}
         self.time = -1
         self.changes: list[Change] = []
-        for field in (Field.PIR, Field.REQUEST, Field.SERVICE):
+        for field in sorted(Field.SETS):
             self.changes.append(Change(-1, field, 0, known))
         for field, value in self.numbers.items():
             self.changes.append(Change(-1, field, value, ALL if value >= 0 else 0))
@@ -110,7 +131,7 @@ class _Replay:
             self.changes.append(Change(self.time, field, value, known))
 
     def number(self, field: int, value: int) -> None:
-        """RVI, SVI or ON is now ``value``."""
+        """A field that is no set of bits is now ``value``."""
         if self.numbers[field] != value:
             self.numbers[field] = value
             self.changes.append(Change(self.time, field, value, ALL if value >= 0 else 0))
@@ -137,6 +158,8 @@ class _Replay:
         self.time = e.time_ps
         if e.kind == Kind.PID_POST:
             self.bit(Field.PIR, e.a, 1)
+            if e.b >= 0 and e.b & 5:
+                self.number(Field.SN, e.b >> 2 & 1)
             if e.b & 9:
                 self.number(Field.ON, 1)
             elif not e.b & 2:
@@ -156,8 +179,35 @@ class _Replay:
             self.forget(e.a)
         elif e.kind == Kind.IRQ_WINDOW and e.b == LAPIC:
             self.bit(Field.REQUEST, e.a, 1)
-        else:
+        elif not self.beside(e):
             self.service(e)
+
+    def beside(self, e: Event) -> bool:
+        """Take a row of what stands beside the APIC's bits. Returns: whether it was one."""
+        if e.kind == Kind.PID_CONTROL:
+            self.number(Field.NV, e.a)
+            self.number(Field.SN, e.b)
+            self.number(Field.NDST, e.pcpu)
+        elif e.kind == Kind.PID_MOVE:
+            self.number(Field.NDST, e.b)
+        elif e.kind == Kind.EOI_MAP:
+            word = (2**32 - 1) * 2 ** (32 * e.a)
+            bits = self.bits[Field.EOI_EXIT] & ~word | e.b * 2 ** (32 * e.a)
+            self.put(Field.EOI_EXIT, bits, self.known[Field.EOI_EXIT] | word)
+        elif e.kind == Kind.APIC_ACCESS:
+            if e.a == TPR_WRITTEN:
+                self.number(Field.VTPR, e.b & 255)
+        elif e.kind == Kind.PORT_RAISE:
+            if e.b in (0, TWO_LEVEL):
+                self.bit(Field.SELECTOR, e.a >> 6 & 255, 1)
+        elif e.kind == Kind.UPCALL_MARK:
+            self.number(Field.UPCALL, 1)
+        elif e.kind == Kind.UPCALL_ENTER:
+            self.number(Field.UPCALL, 0)
+            self.put(Field.SELECTOR, 0, ALL)
+        else:
+            return False
+        return True
 
     def service(self, e: Event) -> None:
         """Take a row with which a vector comes into service or ends."""
@@ -177,6 +227,8 @@ class _Replay:
                 self.bit(Field.REQUEST, e.a, 0)
                 self.serve(e.a)
         elif e.kind == Kind.IRQ_EOI:
+            if self.virtual and e.a >= 0:
+                self.bit(Field.EOI_EXIT, e.a, e.b)
             self.end(e.a)
 
     def forget(self, source: int) -> None:

@@ -3,26 +3,29 @@
 import json
 import re
 from bisect import bisect_left
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
 from exitless.record.block import Record
 from exitless.study.journeys import choose, of_source, of_vectors
+from exitless.study.lapics import lapics
 from exitless.study.registers import ALL, Field, registers
 from exitless.study.spans import rows
 from exitless.study.ways import Journey, Step
 from exitless.view.brief import causes, flat, head
+from exitless.view.packed import packed
 from exitless.view.scene import Scene, part, place_of, scene, sources_of
 from exitless.view.words import CITES, groups, headline, host_name, said
 from exitless.vocab.kinds import Kind
 from exitless.vocab.table import BY_KIND
 
-ROWS = 60_000
+ROWS = 110_000
 JOURNEYS = 1_500
 SCRIPTS = (
-    "model.js", "draw.js", "axis.js", "pyramid.js", "lanes.js", "marks.js", "over.js", "strip.js", "registers.js",
-    "panel.js", "find.js", "numbers.js", "compare.js", "tour.js", "live.js", "more.js", "keys.js", "input.js",
-    "page.js",
+    "model.js", "draw.js", "axis.js", "pyramid.js", "lanes.js", "marks.js", "over.js", "strip.js", "grids.js",
+    "registers.js", "panel.js", "find.js", "numbers.js", "compare.js", "tour.js", "live.js", "more.js", "keys.js",
+    "input.js", "page.js",
 )  # fmt: skip
 
 
@@ -52,10 +55,21 @@ def document(
 
 def page(
     records: list[Record], first_ps: int | None = None, last_ps: int | None = None, source: str | None = None,
-    nth: int | None = None, budget: int = ROWS,
+    nth: int | None = None, budget: int = ROWS, cards: Sequence[dict[str, Any]] = (),
 ) -> str:  # fmt: skip
-    """Return the page as text; see :func:`document` for what it holds."""
-    return written(document(records, first_ps, last_ps, source, nth, budget))
+    """Return the page as text; see :func:`document`. ``cards`` are a tour's, without moments that the page lacks."""
+    data = document(records, first_ps, last_ps, source, nth, budget)
+    if cards:
+        data["tour"] = [_within(card, data["records"]) for card in cards]
+    return written(data)
+
+
+def _within(card: dict[str, Any], held: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a tour's card without its moment where no record of the page has it."""
+    m = card.get("moment")
+    if m is None or any(r["name"] == m["mechanism"] and 0 <= m["time"] - r["low"] <= r["span"] for r in held):
+        return card
+    return {key: value for key, value in card.items() if key != "moment"}
 
 
 def written(data: dict[str, Any]) -> str:
@@ -63,6 +77,7 @@ def written(data: dict[str, Any]) -> str:
     first = data["records"][0]
     names = [r["name"] for r in data["records"] if r["name"] not in ("record", r["title"])]
     title = " · ".join([first["scenario"] or first["title"] or "record", *names[:3], "Exitless"])
+    data = {**data, "records": [packed(record) for record in data["records"]]}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     served = ("ask.js",) if "live" in data or "served" in data else ()
     scripts = "\n".join(asset(name) for name in (*served, *SCRIPTS))
@@ -127,7 +142,8 @@ def _record(s: Scene, record: Record, ways: "Ways") -> dict[str, Any]:
             for x in (e.time_ps - low, e.a, e.b, e.pcpu, e.vcpu)
         ],
         **ways.said(found), "more": len(ways.found) if len(ways.found) > len(found) else 0,
-        "registers": _registers(record, low, high), "causes": causes(record.header, s.events),
+        "registers": _registers(record, low, high), "lapics": _lapics(record, low, high),
+        "causes": causes(record.header, s.events),
         "chosen": next((n for n, j in enumerate(found) if _same(j, s.journey)), -1),
     }  # fmt: skip
 
@@ -141,15 +157,32 @@ def _registers(record: Record, low: int, high: int) -> dict[int, Any]:
         changes: list[int] = []
         for c in found.changes:
             value = c.value
-            if c.field <= Field.SERVICE:
+            if c.field in Field.SETS:
                 key = (c.value, c.known)
                 if key not in places:
                     places[key] = len(values)
-                    values.append([[n for n in range(256) if c.value >> n & 1], _runs(ALL & ~c.known)])
+                    values.append([_set(c.value), _runs(ALL & ~c.known)])
                 value = places[key]
             changes += [max(c.time, low) - low, c.field, value]
-        out[vcpu] = {"virtual": found.virtual, "posted": found.posted, "values": values, "changes": changes}
+        flags = {"virtual": found.virtual, "posted": found.posted, "apic": found.apic, "events": found.events}
+        out[vcpu] = {**flags, "values": values, "changes": changes}
     return out
+
+
+def _lapics(record: Record, low: int, high: int) -> dict[int, Any]:
+    """Return every pCPU's local APIC: moments, and by number which bits are requested, in service and unknown."""
+    out: dict[int, Any] = {}
+    for pcpu, states in lapics(record, low, high).items():
+        values = _Once()
+        flat = [x for s in states for x in (max(s.time, low) - low, values((s.requested, s.service, s.known)))]
+        told = [[_set(requested), _set(service), _runs(ALL & ~known)] for requested, service, known in values.all]
+        out[pcpu] = {"values": told, "changes": flat}
+    return out
+
+
+def _set(bits: int) -> list[int]:
+    """Return the numbers of the bits that are set."""
+    return [n for n in range(bits.bit_length()) if bits >> n & 1]
 
 
 def _runs(bits: int) -> list[int]:

@@ -17,6 +17,8 @@ class Kind:
     PIR_SYNC: Final = 9
     IPI_SEND: Final = 10
     PID_MOVE: Final = 11
+    PID_CONTROL: Final = 12
+    EOI_MAP: Final = 13
 
     VM_EXIT: Final = 16
     VM_ENTRY: Final = 17

@@ -48,7 +48,7 @@ def _apic_access(op: Operation, offset: i64, kind: i64) -> i64:
 
 
 def _in_low_doubleword(offset: i64, size: i64) -> bool:
-    return offset & 12 == 0 and (offset + size - 1) & 12 == 0 and (offset & 3) + size <= 4
+    return offset & 12 == 0 and (offset & 3) + size <= 4
 
 
 def _is_readable(row: i64) -> bool:

@@ -161,6 +161,7 @@ function listen() {
   });
   listenMini();
   listenParts();
+  listenGrids();
   listenLive();
   listenCompare();
 }
@@ -208,17 +209,8 @@ function listenParts() {
     if (e.target.closest("#tourback")) openCard(Math.max(0, state.tour - 1));
     if (e.target.closest("#tourleave")) { leaveTour(); changed(); }
     if (e.target.closest("#tournext")) { if (state.tour + 1 < TOUR.length) openCard(state.tour + 1); else { leaveTour(); changed(); } }
-    const line = e.target.closest("tr.go"), grid = e.target.closest(".grid");
+    const line = e.target.closest("tr.go");
     if (line) { useRecord(Number(line.querySelector("[data-rec]").dataset.rec)); changed(); }
-    if (grid) {
-      const box = grid.getBoundingClientRect(), left = grid.dataset.field === "0" ? 12 : 2;
-      const scale = grid.viewBox.baseVal.width / box.width;
-      const column = Math.floor(((e.clientX - box.left) * scale - left) / 8), row = Math.floor(((e.clientY - box.top) * scale - 2) / 8);
-      if (column < 0 || column > 15 || row < 0 || row > 15) return;
-      state.bit = { field: Number(grid.dataset.field), vector: (15 - row) * 16 + column };
-      state.said = `Bit ${hex(state.bit.vector)}: ( and ) go to its changes.`;
-      changed();
-    }
   });
   document.getElementById("tabs").addEventListener("click", (e) => {
     const tab = e.target.closest("button");
@@ -271,13 +263,17 @@ function onClick(e) {
 }
 
 function showHover(x, y) {
-  const hit = hitAt(pointer.x, pointer.y), node = document.getElementById("hover");
+  const hit = hitAt(pointer.x, pointer.y);
   document.getElementById("plot").style.cursor = hit && (hit.journey || hit.exit) ? "pointer" : "default";
-  if (!hit) { hideHover(); return; }
-  node.textContent = hit.text;
+  if (hit) hoverText(hit.text, x, y); else hideHover();
+}
+
+// One line next to the pointer, inside the window.
+function hoverText(text, x, y) {
+  const node = document.getElementById("hover");
+  node.textContent = text;
   node.style.display = "block";
-  const left = Math.min(x + 14, innerWidth - node.offsetWidth - 8);
-  node.style.left = `${left}px`;
+  node.style.left = `${Math.max(4, Math.min(x + 14, innerWidth - node.offsetWidth - 8))}px`;
   node.style.top = `${y + 18 + node.offsetHeight > innerHeight ? y - 12 - node.offsetHeight : y + 18}px`;
 }
 function hideHover() { document.getElementById("hover").style.display = "none"; }

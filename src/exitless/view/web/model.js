@@ -15,7 +15,25 @@ const state = {
   measure: null, query: "", said: "", compare: null, tour: -1,
 };
 
+// A page's own data hold differences of times; what its server sends later holds moments.
+function fromDifferences(raw) {
+  const sum = (flat, stride, spans) => {
+    for (let i = 0, before = 0; i < flat.length; i += stride) {
+      flat[i] += before;
+      if (spans) flat[i + 1] += flat[i];
+      before = flat[i + (spans ? 1 : 0)];
+    }
+  };
+  for (const key of ["owners", "states", "vectors", "ports", "on"]) for (const flat of Object.values(raw[key])) sum(flat, STRIDE[key], true);
+  for (const key of ["exits", "processing"]) sum(raw[key], STRIDE[key], true);
+  for (const key of ["asserts", "routes"]) sum(raw[key], STRIDE[key], false);
+  for (const found of Object.values(raw.registers)) sum(found.changes, 3, false);
+  for (const found of Object.values(raw.lapics)) sum(found.changes, 2, false);
+  raw.packed = 0;
+}
+
 function unpack(raw) {
+  if (raw.packed) fromDifferences(raw);
   const r = Object.assign({}, raw);
   r.journeys = raw.journeys.map((j, n) => journeyOf(raw, j, n));
   r.byKey = new Map(r.journeys.map((j) => [keyOf(j), j]));
@@ -40,7 +58,7 @@ function journeyOf(raw, j, n) {
 function partsOf(before) {
   return {
     lanes: before ? before.lanes.map((l) => [l.group, l.kind, l.label, l.detail, l.number, l.vector, l.members]) : [],
-    vectors: {}, ports: {}, on: {}, processing: [], asserts: [], routes: [], registers: {}, texts: [], shapes: [], stale: true,
+    vectors: {}, ports: {}, on: {}, processing: [], asserts: [], routes: [], registers: {}, lapics: {}, texts: [], shapes: [], stale: true,
   };
 }
 

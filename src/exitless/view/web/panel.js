@@ -1,13 +1,15 @@
 // The right panel: registers, then the selected step explained, then the same arrival under the other mechanisms.
 
 function drawPanel() {
-  const node = document.getElementById("panel");
+  const node = document.getElementById("panel"), { field } = document.activeElement.dataset || {};
   const kept = node.scrollTop;
   if (state.tour >= 0) { setHtml(node, tourSection()); return; }
   node.dataset.html = "";
   const body = state.exit ? exitSection(state.exit) : stepSection();
   node.innerHTML = registersSection() + body + elsewhereSection();
   node.scrollTop = kept;
+  const grid = field && node.querySelector(`.grid[data-field="${field}"]`);
+  if (grid) grid.focus({ preventScroll: true });
 }
 
 function originKind(origin) {
@@ -39,7 +41,7 @@ function stepSection() {
   }
   const n = Math.min(state.sel.step, j.cards.length - 1), card = j.cards[n], scale = scaleOf(card.time);
   const found = r.registers[j.vcpu];
-  const told = card.rows.some((row) => [7, 8, 9, 18, 20, 21, 23, 26].includes(row[0]));
+  const told = card.rows.some((row) => [7, 8, 9, 11, 12, 13, 18, 20, 21, 23, 25, 26, 32, 36, 37].includes(row[0]));
   const changes = found && told ? changesAt(found, card.time) : [];
   const table = changes.length
     ? `<table class="fieldtable"><thead><tr><th>field</th><th>before</th><th>after</th></tr></thead><tbody>${changes.map(([f, a, b]) => `<tr><td class="mono">${f}</td><td class="mono quiet">${a}</td><td class="mono"><b>${b}</b></td></tr>`).join("")}</tbody></table>`

@@ -69,7 +69,7 @@ function tourSection() {
     + `<h2 class="question">${escaped(card.question)}</h2><p class="answer"><b>${escaped(first)}</b> ${rest.map(escaped).join(" ")}</p>`
     + blockHtml(card.block)
     + (did ? `<h3>What this run did</h3><table class="did"><tbody>${did}</tbody></table>` : "")
-    + (card.moment ? "" : '<p class="quiet">This run holds no moment that shows it.</p>')
+    + (card.moment ? "" : '<p class="quiet">What this page holds of the run has no moment that shows it.</p>')
     + `<h3>Where it is otherwise</h3><dl>${opposite}</dl><p class="cite">${card.cites.map(escaped).join("<br>")}</p></section>`
     + `<div class="tourfoot"><button type="button" class="plain" id="tourback"${state.tour ? "" : " disabled"}>Back</button><span class="grow"></span><button type="button" class="link" id="tourleave"><kbd>Esc</kbd>leave</button>`
     + `<button type="button" class="plain strong tournext" id="tournext">${escaped(next ? next.question : "Back to the timeline")}</button></div>`;

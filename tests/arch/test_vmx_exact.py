@@ -1,0 +1,121 @@
+"""VMX, field by field: what each rule leaves in every field that it may change, and in those that it may not."""
+
+from itertools import product
+
+import pytest
+
+from exitless.arch.vmx.controls import Activity, Controls
+from exitless.arch.vmx.injection import EventType, GuestState, go_through_idt, inject_at_entry
+from exitless.arch.vmx.interruptibility import (
+    complete_instruction,
+    execute_hlt,
+    execute_mov_ss,
+    execute_sti,
+    load_interrupt_flag,
+)
+from exitless.arch.vmx.leaving import ExitInformation, fail_entry, save_at_exit
+from exitless.arch.vmx.virtual_apic import VirtualApic
+from exitless.vocab.exits import Exit
+
+MARK = 0x5A5A
+STATES = list(product((0, 1), repeat=3))
+
+
+def guest(flag: int, sti: int, mov_ss: int) -> GuestState:
+    """Return a guest with this IF and this blocking."""
+    state = GuestState()
+    state.interrupt_flag, state.sti_blocking, state.mov_ss_blocking = flag, sti, mov_ss
+    return state
+
+
+def flags(state: GuestState) -> tuple[int, int, int, int]:
+    """Return IF, blocking by STI and by MOV SS, and the activity state."""
+    return state.interrupt_flag, state.sti_blocking, state.mov_ss_blocking, state.activity
+
+
+def marked() -> ExitInformation:
+    """Return exit information that still holds an earlier exit's."""
+    out = ExitInformation()
+    for name in vars(ExitInformation()):
+        setattr(out, name, MARK)
+    return out
+
+
+def fields(out: ExitInformation) -> dict[str, int]:
+    """Return every field of exit information by its name."""
+    return {name: getattr(out, name) for name in vars(ExitInformation())}
+
+
+@pytest.mark.parametrize(("flag", "sti", "mov_ss"), STATES)
+def test_what_each_instruction_leaves(flag: int, sti: int, mov_ss: int) -> None:
+    """6.8.3, 24.4.2: from every state; the last blocking ends, and only STI with IF=0 and MOV SS block anew."""
+    state = guest(flag, sti, mov_ss)
+    complete_instruction(state)
+    assert flags(state) == (flag, 0, 0, Activity.ACTIVE)
+    state = guest(flag, sti, mov_ss)
+    execute_sti(state)
+    assert flags(state) == (1, 1 - flag, 0, Activity.ACTIVE)
+    state = guest(flag, sti, mov_ss)
+    execute_mov_ss(state)
+    assert flags(state) == (flag, 0, 1, Activity.ACTIVE)
+    for loaded in (0, 1):
+        state = guest(flag, sti, mov_ss)
+        load_interrupt_flag(state, loaded)
+        assert flags(state) == (loaded, 0, 0, Activity.ACTIVE)
+    controls = Controls()
+    state = guest(flag, sti, mov_ss)
+    assert execute_hlt(state, controls) == Exit.HLT
+    assert flags(state) == (flag, sti, mov_ss, Activity.ACTIVE)
+    controls.hlt_exiting = 0
+    assert execute_hlt(state, controls) == Exit.NONE
+    assert flags(state) == (flag, 0, 0, Activity.HLT)
+
+
+@pytest.mark.parametrize(("flag", "sti", "mov_ss"), STATES)
+@pytest.mark.parametrize("activity", range(5))
+def test_an_event_that_is_delivered_leaves_an_active_guest_with_if_0(
+    flag: int, sti: int, mov_ss: int, activity: int
+) -> None:
+    """26.5: through an interrupt gate, whatever blocked or halted the guest before; NMI alone blocks further ones."""
+    state = guest(flag, sti, mov_ss)
+    state.activity = activity
+    go_through_idt(state)
+    assert flags(state) == (0, 0, 0, Activity.ACTIVE)
+    for vector, kind, nmi in product((-1, 0, 1, 2, 255), range(8), (0, 1)):
+        state = guest(flag, sti, mov_ss)
+        state.activity, state.entry_vector, state.entry_type, state.nmi_blocking = activity, vector, kind, nmi
+        assert inject_at_entry(state) == vector
+        assert state.entry_vector == -1
+        if vector < 0:
+            assert (*flags(state), state.nmi_blocking) == (flag, sti, mov_ss, activity, nmi)
+        else:
+            assert (*flags(state), state.nmi_blocking) == (0, 0, 0, 0, 1 if kind == EventType.NMI else nmi)
+
+
+def test_a_failed_entry_writes_reason_and_qualification_and_saves_no_state() -> None:
+    """26.7: bit 31 of the reason; no vector; the guest's fields stay what they were."""
+    out = marked()
+    fail_entry(out)
+    unchanged = dict.fromkeys(("status", "activity", "interruptibility", "interrupt_flag"), MARK)
+    assert fields(out) == {
+        "reason": Exit.INVALID_STATE, "entry_failed": 1, "qualification": 0, "vector": -1, "vectoring": -1, **unchanged,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("blocking", list(product((0, 1), repeat=3)))
+def test_an_exit_writes_every_field(blocking: tuple[int, int, int]) -> None:
+    """27.2, 27.3: blocking by STI is bit 0, by MOV SS bit 1, by NMI bit 3; nothing of an earlier exit stays."""
+    sti, mov_ss, nmi = blocking
+    for vid, flag, rvi, svi in product((0, 1), (0, 1), (0, 0x41, 0xFF), (0, 0x31, 0xFF)):
+        controls, vapic, out = Controls(), VirtualApic(), marked()
+        controls.virtual_interrupt_delivery = vid
+        vapic.rvi, vapic.svi, vapic.recognized = rvi, svi, 1
+        state = guest(flag, sti, mov_ss)
+        state.nmi_blocking, state.activity, state.entry_vector = nmi, Activity.HLT, 0x51
+        save_at_exit(out, vapic, controls, state, Exit.HLT, MARK)
+        assert fields(out) == {
+            "reason": Exit.HLT, "entry_failed": 0, "qualification": 0, "vector": -1, "vectoring": -1,
+            "status": rvi + 256 * svi if vid else MARK, "activity": Activity.HLT,
+            "interruptibility": sti + 2 * mov_ss + 8 * nmi, "interrupt_flag": flag,
+        }  # fmt: skip
+        assert (vapic.recognized, vapic.rvi, vapic.svi, state.entry_vector) == (0, rvi, svi, -1)
