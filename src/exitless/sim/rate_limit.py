@@ -25,8 +25,9 @@ class RateLimit(PendingEoi):
         self.lift_on: i64 = 0
 
     def is_too_often(self, here: Pcpu, irq: Irq) -> bool:
-        """do_IRQ, before the fan-out: one too many in its quantum switches its source off. Returns: whether nobody is told
-        of it.
+        """do_IRQ, before the fan-out: one too many in its quantum switches its source off.
+
+        Returns: whether nobody is told of it.
 
         Cites: Xen irq.c irq_ratelimit
         """
