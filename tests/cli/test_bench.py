@@ -1,12 +1,16 @@
 """``exitless bench`` answers in the contract's shape, and its ratios are those of its times."""
 
 import json
+from pathlib import Path
 from statistics import median
 
 import pytest
 
 from exitless import compiled
+from exitless.cli.bench_traces import LINUX, XEN, recording
 from exitless.cli.main import main
+from exitless.cli.tiling import Tile
+from exitless.traces.reader import open_reader
 
 FIELDS = {"name", "engine_ns", "c_ns", "simpy_ns", "ratio_c", "ratio_simpy", "unit", "runs"}
 
@@ -28,6 +32,25 @@ def test_quick_json_has_the_shape_of_the_contract(capsys: pytest.CaptureFixture[
             assert row["ratio_c"] == median([e / c for e, c in zip(times["engine"], times["c"])])
         if row["simpy_ns"] is not None:
             assert row["ratio_simpy"] == median([s / e for e, s in zip(times["engine"], times["simpy"])])
+    for row in (row for row in answer["rows"] if row["name"].startswith("read-")):
+        assert row["events"] >= 10_000 and row["peak_bytes"] > 0 and row["per_s"] == 1e9 / row["engine_ns"]
+        if row["reference"]:
+            assert row["ratio_reference"] > 0 and row["reference_ns"] > 0
+        else:
+            assert any(row["name"].removeprefix("read-")[:5] in note or "installed" in note for note in answer["notes"])
+    assert {"read-trace.dat", "read-xentrace"} <= set(rows)
+
+
+@pytest.mark.parametrize(("name", "copies"), [(LINUX, 3), (XEN, 4)])
+def test_a_tiled_recording_has_every_event_so_many_times(tmp_path: Path, name: str, copies: int) -> None:
+    """A tiled recording holds real events: its counts are those of the small one, so many times over."""
+    tile, path = Tile(recording(name)), str(tmp_path / "tiled")
+    events = tile.write(path, copies)
+    with open_reader(recording(name)) as one, open_reader(path) as many:
+        rows = [sum(columns.fill for columns in reader.blocks()) for reader in (one, many)]
+    assert events == many.events == copies * one.events and not many.problems
+    assert many.kinds == {kind: copies * count for kind, count in one.kinds.items()}
+    assert abs(rows[1] - copies * rows[0]) <= copies
 
 
 def test_without_a_compiler_the_rest_is_shown(

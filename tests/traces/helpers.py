@@ -44,8 +44,8 @@ def report_of(path: Path, clock_hz: int) -> dict[str, Any]:
     """Make the report on a recording."""
     report = TraceReport()
     with open_reader(str(path), clock_hz) as reader:
-        for rows in reader.rows():
-            report.rows(rows)
+        for columns in reader.blocks():
+            report.block(columns)
         return report.as_json(facts_of(reader))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from exitless.record.columns import unpacked
 from exitless.traces.kvm import Use, exit_name
 from exitless.traces.kvm_rows import Clock, Mapper
 from exitless.traces.reader import LOST
@@ -16,7 +17,9 @@ R = RunState
 def mapped(*events: tuple[int, Sequence[int]], mapper: Mapper | None = None) -> list[tuple[int, ...]]:
     """Map events on pCPU 0, a ns apart; returns kind, vCPU, a, b of the rows."""
     mapper = mapper or Mapper("a recording", Clock("mono"))
-    rows = mapper.take([(n, 0, use, tuple(values)) for n, (use, values) in enumerate(events)])
+    mapper.columns.fill = 0
+    mapper.take([(n, 0, use, tuple(values)) for n, (use, values) in enumerate(events)], 0)
+    rows = unpacked(mapper.columns)
     return [(row[1], *row[3:]) for row in rows]
 
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from exitless.cli.read import facts_of
 from exitless.errors import TraceError
+from exitless.record.columns import unpacked as tuples
 from exitless.study.trace_report import TraceReport
 from exitless.traces.reader import open_reader
 from exitless.traces.recording import record_of
-from tests.traces.helpers import rows_of, unpacked
+from tests.traces.helpers import unpacked
 from tests.traces.perf_writer import ROUND, W, lost, perf_data, sample, stream
 from tests.traces.trace_dat_writer import Writer
 
@@ -53,8 +54,10 @@ def try_to_read(data: bytes) -> int:
         try:
             report = TraceReport()
             with open_reader(str(path)) as reader:
-                rows = rows_of(reader)
-                report.rows(rows)
+                rows = []
+                for columns in reader.blocks():
+                    report.block(columns)
+                    rows += tuples(columns)
                 document = report.as_json(facts_of(reader))
             with open_reader(str(path)) as again:
                 record_of(again)

@@ -128,7 +128,8 @@ def test_records_become_kinds_with_the_arguments_of_the_table(tmp_path: Path) ->
         (Kind.MSR_ACCESS, 0, 2**32 + 0x830, 2**32 + 0xFD), (Kind.IRQ_EOI, 0, -1, 1),
         (Kind.APIC_ACCESS, 0, 4096 + 0xB0, 0), (Kind.IRQ_EOI, 0, -1, 1), (Kind.APIC_ACCESS, 0, 4096 + 0x300, 0x40),
         (Kind.MSR_ACCESS, 0, 0x1B, -1), (Kind.APIC_ACCESS, 0, 0x20, -1),
-        (Kind.HOST_IRQ, 0, -1, 25), (Kind.SCHED_WAKE, 1, 0, 0), (Kind.SCHED_BLOCK, 0, 0, 0),
+        (Kind.HOST_IRQ, 0, -1, 25), (Kind.HOST_DONE, 0, -1, 0), (Kind.SCHED_WAKE, 1, 0, 0),
+            (Kind.SCHED_BLOCK, 0, 0, 0),
         (Kind.SCHED_TICKLE, -1, 3, 0), (Kind.SCHED_SWITCH, -1, 0, -1),
     ]  # fmt: skip
     assert reader.unread() == {}

@@ -264,10 +264,25 @@ def test_hover_says_one_line(shown: Page) -> None:
     assert shown.text("#hover").startswith("EXTERNAL_INTERRUPT 0x58 sas, 1.400")
 
 
+def test_motion_is_left_out_where_it_is_not_wanted(shown: Page) -> None:
+    """With prefers-reduced-motion a zoom is at its end in the next frame; without, it takes 120 ms."""
+    ease = "(() => { zoom(0.5, state.cursor); return goal && goal.lasts; })()"
+    assert shown.ask(ease) == 120
+    shown.settle()
+    reduced = {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}
+    shown.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", reduced)
+    before = shown.ask("state.t1 - state.t0")
+    assert shown.ask(ease) is None and shown.ask("state.t1 - state.t0") == pytest.approx(before / 2)
+    shown.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
 def test_a_recording_draws_unknown_as_unknown(browser: Any, tmp_path: Path) -> None:
     path = tmp_path / "recording.html"
     path.write_text(page([sample.recording()]), "utf-8")
     shown = Page(browser, path).open()
     assert "unknown" in shown.text("#facts")
     assert shown.ask("document.querySelectorAll('.grid circle.unknown').length") > 100
+    cells = [cell.text.split() for cell in shown.driver.find_elements("css selector", ".fields > div")]
+    assert [cell[-1] for cell in cells] == ["?"] * 8
+    assert "PIR unknown" in " ".join(shown.text(".grids").split())
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []

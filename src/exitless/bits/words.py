@@ -25,6 +25,19 @@ def zeros(count: i64) -> vec[i64]:
     return vec[i64]([0] * count)
 
 
+def reaching(words: vec[i64], place: i64) -> vec[i64]:
+    """Return the same words, with zeros behind them up to ``place`` at least."""
+    had: i64 = i64(len(words))
+    if place < had:
+        return words
+    more: vec[i64] = zeros(2 * place + 1)
+    n: i64 = 0
+    while n < had:
+        more[n] = words[n]
+        n += 1
+    return more
+
+
 def has_bit(words: vec[i64], base: i64, stride: i64, bit: i64) -> bool:
     """Tell whether ``bit`` is set in the register that starts at word ``base``."""
     return (words[base + (bit >> 5) * stride] >> (bit & 31)) & 1 != 0

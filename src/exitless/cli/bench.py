@@ -15,6 +15,7 @@ from rich.table import Table
 from exitless.check.catalog import make
 from exitless.check.explore import explore
 from exitless.cli import yardsticks
+from exitless.cli.bench_traces import Traces
 from exitless.cli.output import console, progress, write_json
 from exitless.cli.yardsticks import Timed
 from exitless.errors import ExitlessError
@@ -36,6 +37,11 @@ def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     p = subparsers.add_parser("bench", help="measure the engine against C and SimPy")
     p.add_argument("--rounds", type=int, default=7, metavar="N", help="rounds, each with every form once (default 7)")
+    p.add_argument(
+        "--recording",
+        metavar="FILE",
+        help="a trace.dat (version 6) or xentrace recording to tile for the readers",
+    )
     p.add_argument("--quick", action="store_true", help="a twentieth of the work: for a look, not for a figure")
     p.add_argument(
         "--json", metavar="FILE", nargs="?", const="-", help="write the figures as JSON (- for standard output)"
@@ -231,7 +237,8 @@ def run(args: argparse.Namespace) -> int:
     with_simpy = not missing
     with tempfile.TemporaryDirectory(prefix="exitless-bench-") as folder, progress() as bar:
         program, no_c = yardsticks.compile_c(folder)
-        steps = 3 + 2 * plan.rounds * (1 + bool(program) + with_simpy) + len(MECHANISMS) + 3
+        traces = Traces(folder, args.recording, 20 if args.quick else 1, min(3, plan.rounds) if args.quick else 1)
+        steps = traces.steps() + 3 + 2 * plan.rounds * (1 + bool(program) + with_simpy) + len(MECHANISMS) + 3
         task = bar.add_task("bench", total=steps)
 
         def tick(what: str) -> None:
@@ -240,16 +247,18 @@ def run(args: argparse.Namespace) -> int:
         compared = verify(program, with_simpy, plan, tick)
         rows = [measure(recording, program, with_simpy, plan, tick) for recording in (1, 0)]
         rows += rates(plan, tick)
-    notes = [sentence for sentence in (no_c, missing) if sentence]
+        readers = traces.rows(tick)
+    notes = [sentence for sentence in (no_c, missing, *traces.notes) if sentence]
     if args.json is not None:
         document = {
             "exitless": {"version": VERSION, "compiled": compiled()},
             "machine": machine_name(), "compiled": compiled(), "quick": args.quick, "rows_compared": compared,
-            "notes": notes, "rows": rows,
+            "notes": notes, "rows": rows + readers,
         }  # fmt: skip
         write_json(document, args.json)
     if args.json != "-":
         show(rows, compared, [name for name, there in (("C", program), ("SimPy", with_simpy)) if there], notes)
+        show_readers(readers)
     return 0
 
 
@@ -287,3 +296,26 @@ def show(rows: list[dict[str, Any]], compared: int, others: list[str], notes: li
         simulated = f"{row['simulated_s_per_s']:.3g}" if "simulated_s_per_s" in row else ""
         table.add_row(row["name"], f"{row['engine_ns']:,.4g}", row["unit"], f"{row['per_s']:,.0f}", simulated)
     out.print(table)
+
+
+def show_readers(rows: list[dict[str, Any]]) -> None:
+    """Print the table of the readers."""
+    out = console()
+    out.print()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in ("exitless read", "events", "ns an event", "events/s", "reference", "events/s", "times as\nfast",
+                 "memory", "for a\ntenth"):  # fmt: skip
+        table.add_column(name, justify="left" if name in ("exitless read", "reference") else "right", no_wrap=True)
+    for row in rows:
+        other = row["reference_per_s"]
+        table.add_row(
+            row["name"].removeprefix("read-"), f"{row['events']:,}", f"{row['engine_ns']:,.3g}", f"{row['per_s']:,.0f}",
+            row["reference"] or "–", f"{other:,.0f}" if other else "–",
+            f"{row['ratio_reference']:.3g}" if other else "–",
+            *(f"{row[key] / 1e6:,.0f} MB" for key in ("peak_bytes", "peak_bytes_tenth")),
+        )  # fmt: skip
+    out.print(table)
+    out.print(
+        "both read the same file, a small recording tiled; CPU time of the whole process, start and report included",
+        style="dim",
+    )

@@ -142,11 +142,11 @@ def report_on_rows(reader: Reader, path: str, options: argparse.Namespace | None
     """Read a recording. Errors: TraceError."""
     report = TraceReport()
     events = Events() if options is not None and (options.csv or options.parquet) else None
-    takers = [report.rows] + ([events.rows] if events is not None else [])
+    takers = [report.block] + ([events.block] if events is not None else [])
     with Patience(f"reading {path}", reader.size) as tick:
-        for rows in reader.rows():
+        for columns in reader.blocks():
             for take in takers:
-                take(rows)
+                take(columns)
             tick(reader.done)
     if events is not None and options is not None:
         write_events(events, reader, options)

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
 from exitless.errors import TraceError
-from exitless.traces.reader import LOST, Reader, Row
+from exitless.record.columns import Columns, unpacked
+from exitless.traces.reader import LOST, Reader
 from exitless.vocab.kinds import Kind
 from exitless.vocab.table import BY_KIND
 
@@ -34,9 +35,9 @@ class Events:
         self.file = tempfile.TemporaryFile()
         self.count = 0
 
-    def rows(self, rows: list[Row]) -> None:
-        """Take some rows."""
-        kept = self.kept
+    def block(self, columns: Columns) -> None:
+        """Take a block of rows."""
+        kept, rows = self.kept, unpacked(columns)
         for row in rows:
             kept.extend(row)
         self.count += len(rows)

@@ -77,3 +77,16 @@ def pcpu_of(where: i64) -> i64:
 def vcpu_of(where: i64) -> i64:
     """Take the vCPU out of a packed word, -1 for none."""
     return (where >> 32) - 1
+
+
+def unpacked(columns: Columns) -> list[tuple[int, int, int, int, int, int]]:
+    """Return the rows of a block as tuples of time_ps, kind, pcpu, vcpu, a, b."""
+    rows: list[tuple[int, int, int, int, int, int]] = []
+    cells: vec[i64] = columns.cells
+    n: i64 = 0
+    while n < columns.fill:
+        where: i64 = cells[n + WHERE]
+        kind, pcpu, vcpu = int(kind_of(where)), int(pcpu_of(where)), int(vcpu_of(where))
+        rows.append((int(cells[n]), kind, pcpu, vcpu, int(cells[n + A]), int(cells[n + B])))
+        n += 1
+    return rows

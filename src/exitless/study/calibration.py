@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from exitless.study.stretch_table import DEFINITIONS, Definition
 from exitless.study.stretches import Key
-from exitless.study.trace_totals import Times
+from exitless.study.times import Times
 
 # A stretch that was seen less often sets no cost.
 LEAST: Final = 10
@@ -43,7 +43,7 @@ class Stretch:
     def value(self, use: str) -> int:
         """Return the figure that is used for the costs."""
         if use == "mean":
-            return round(sum(self.times.sample) / len(self.times.sample))
+            return round(int(self.times.total) / self.times.count())
         return self.times.at_ps(0 if use == "min" else 500)
 
     def as_json(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class Stretch:
         t = self.times
         return {
             "name": self.name, "place": self.definition.place, "ends": self.definition.ends,
-            "conditions": self.definition.conditions, "count": len(t.sample), "min_ns": t.at_ps(0) / 1000,
+            "conditions": self.definition.conditions, "count": t.count(), "min_ns": t.at_ps(0) / 1000,
             "p50_ns": t.at_ps(500) / 1000, "mean_ns": round(self.value("mean") / 1000, 3),
             "p90_ns": t.at_ps(900) / 1000, "p99_ns": t.at_ps(990) / 1000, "max_ns": t.at_ps(1000) / 1000,
             "recordings": self.counts, "steps": list(self.definition.steps),
@@ -89,9 +89,9 @@ def stretches(origins: list[Origin]) -> list[Stretch]:
                 shown = f"{name} of 0x{number:02x}"
             one = out.setdefault(shown, Stretch(shown, definition, Times(), {}))
             one.times.extend(times)
-            one.counts[origin.file] = one.counts.get(origin.file, 0) + len(times.sample)
+            one.counts[origin.file] = one.counts.get(origin.file, 0) + times.count()
     place = {definition: n for n, definition in enumerate(DEFINITIONS)}
-    return sorted(out.values(), key=lambda s: (place[s.definition], -len(s.times.sample), s.name))
+    return sorted(out.values(), key=lambda s: (place[s.definition], -s.times.count(), s.name))
 
 
 def costs_of(found: list[Stretch], base: dict[str, int], use: str) -> tuple[list[Step], list[str]]:
@@ -105,8 +105,8 @@ def costs_of(found: list[Stretch], base: dict[str, int], use: str) -> tuple[list
         steps = [name for name in stretch.definition.steps if name not in known]
         if not steps:
             continue
-        if len(stretch.times.sample) < LEAST:
-            said.append(f"{stretch.name}: seen {len(stretch.times.sample)} times, fewer than {LEAST}; sets no cost")
+        if stretch.times.count() < LEAST:
+            said.append(f"{stretch.name}: seen {stretch.times.count()} times, fewer than {LEAST}; sets no cost")
             continue
         before = [name for name in stretch.definition.steps if name in known]
         value = stretch.value(use)
@@ -120,13 +120,13 @@ def costs_of(found: list[Stretch], base: dict[str, int], use: str) -> tuple[list
         whole = sum(base[name] for name in steps)
         shares = [left * base[name] // whole if whole else left // len(steps) for name in steps]
         shares[0] += left - sum(shares)
-        how = f"{use} {value / 1000:g} ns of {len(stretch.times.sample)} stretches '{stretch.name}'"
+        how = f"{use} {value / 1000:g} ns of {stretch.times.count()} stretches '{stretch.name}'"
         if before:
             how += f" less {', '.join(before)}"
         if len(steps) > 1:
             how += f", divided among {', '.join(steps)} in the base's proportions"
         for name, ps in zip(steps, shares, strict=True):
-            known[name] = Step(name, ps, len(stretch.times.sample), how, list(stretch.counts))
+            known[name] = Step(name, ps, stretch.times.count(), how, list(stretch.counts))
     order = list(base)
     return sorted(known.values(), key=lambda step: order.index(step.name)), said
 

@@ -8,7 +8,9 @@ stretches that begin or end there are left out for it.
 from collections.abc import Iterable
 from typing import Final
 
-from exitless.study.trace_totals import LOST, UNKNOWN, Row, Times
+from exitless.study.times import Times
+from exitless.study.trace_parts import UNKNOWN
+from exitless.study.trace_totals import LOST, Row
 from exitless.vocab.kinds import Kind, Owner, RunState
 
 # Exits by what they are, in VMX's and SVM's numbers, no two of which collide.

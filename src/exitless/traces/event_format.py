@@ -4,24 +4,20 @@ A description is the text of ``events/SYSTEM/EVENT/format``; trace.dat and perf.
 """
 
 import re
-import struct
-from collections.abc import Callable, Sequence
-from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from exitless.errors import TraceError
 from exitless.traces.kvm import TRACEPOINTS, Use, known
+from exitless.traces.ring import NUMBERS, Ring
 
 FIELD: Final = re.compile(r"field:([^;]*);\s*offset:(\d+);\s*size:(\d+);\s*(?:signed:(\d+);)?")
 NAME: Final = re.compile(r"name: *(\S+)")
 ID: Final = re.compile(r"ID: *(\d+)")
 LAST_WORD: Final = re.compile(r"(\w+)\s*(?:\[[^\]]*\])?\s*$")
-SCALARS: Final = {1: "bB", 2: "hH", 4: "iI", 8: "qQ"}
+SCALARS: Final = (1, 2, 4, 8)
 MOST_OFFSET: Final = 65536
 MOST_EVENTS: Final = 65536
-ABSENT: Final = -1
-
-Read = Callable[[Any, int], tuple[int, ...]]
 
 
 class Field(NamedTuple):
@@ -45,17 +41,15 @@ class EventFormat(NamedTuple):
 class Plan:
     """What becomes of every record of one event.
 
-    Shapes: ``read`` takes the payload's bytes and where it begins, and gives thread and needed fields in the order of
-    :data:`~exitless.traces.kvm.TRACEPOINTS`; what this kernel does not have is -1, and missing at the end.
-    ``least`` is how many bytes a payload must have. ``count`` counts the records, ``short`` those that had fewer.
-    ``fields`` are what ``read`` reads, None for one that this kernel does not have.
+    Shapes: ``fields`` are what is read of it: thread and needed fields in the order of
+    :data:`~exitless.traces.kvm.TRACEPOINTS`, None for one that this kernel does not have. ``least`` is how many bytes a
+    payload must have. ``count`` counts the records, ``short`` those that had fewer.
     """
 
-    def __init__(self, kind: str, use: int, least: int, read: Read, fields: Sequence[Field | None] = ()) -> None:
+    def __init__(self, kind: str, use: int, least: int, fields: Sequence[Field | None] = ()) -> None:
         self.kind = kind
         self.use = use
         self.least = least
-        self.read = read
         self.fields = fields
         self.count = 0
         self.short = 0
@@ -86,34 +80,22 @@ def parse_format(text: str, system: str, place: str) -> EventFormat:
     return EventFormat(system, name[1], int(number[1]), parse_fields(text.partition("\nprint fmt:")[0]))
 
 
-def reader_of(fields: list[Field | None], order: str) -> tuple[int, Read]:
-    """Compile what takes some fields out of a payload: its least size in bytes, and the function."""
-    there = sorted({field for field in fields if field is not None}, key=lambda field: field.offset)
-    layout, at = order, 0
-    for field in there:
+def least_of(fields: list[Field | None]) -> int:
+    """Return how many bytes a payload with some fields must have. Errors: ValueError, when fields overlap."""
+    at = 0
+    for field in sorted({field for field in fields if field is not None}, key=lambda field: field.offset):
         if field.offset < at:
             raise ValueError("fields overlap")
-        layout += f"{field.offset - at}x" + SCALARS[field.size][not field.signed]
         at = field.offset + field.size
-    unpack = struct.Struct(layout).unpack_from
-    if there == fields:
-        return at, unpack
-    places = [there.index(field) if field is not None else len(there) for field in fields]
-    pick = itemgetter(*places)
-    if len(places) == 1:
-        return at, lambda data, begin: (unpack(data, begin)[0],)
-    return at, lambda data, begin: pick((*unpack(data, begin), ABSENT))
+    return at
 
 
-def compile_plan(event: EventFormat, order: str) -> Plan:
-    """Make the plan of an event; one whose needed fields are not what they should be is only counted.
-
-    ``order`` is ``<`` or ``>``, as the recording's words are written.
-    """
+def compile_plan(event: EventFormat) -> Plan:
+    """Make the plan of an event; one whose needed fields are not what they should be is only counted."""
     kind = f"{event.system}:{event.name}"
     use, names = TRACEPOINTS.get(kind, (Use.NAME_ONLY if known(kind) else Use.UNKNOWN, ""))
     if use <= Use.NAME_ONLY:
-        return Plan(kind, use, 0, lambda data, begin: ())
+        return Plan(kind, use, 0)
     fields: list[Field | None] = []
     for name in ("common_pid", *names.split()):
         optional, alternatives = name.endswith("?"), name.rstrip("?").split("|")
@@ -121,11 +103,26 @@ def compile_plan(event: EventFormat, order: str) -> Plan:
         if found is not None and (found.size not in SCALARS or found.offset > MOST_OFFSET):
             found = None
         if found is None and not optional:
-            return Plan(kind, Use.UNKNOWN, 0, lambda data, begin: ())
+            return Plan(kind, Use.UNKNOWN, 0)
         fields.append(found)
     while fields[-1] is None:
         fields.pop()
     try:
-        return Plan(kind, use, *reader_of(fields, order), fields)
+        return Plan(kind, use, least_of(fields), fields)
     except ValueError:
-        return Plan(kind, Use.UNKNOWN, 0, lambda data, begin: ())
+        return Plan(kind, Use.UNKNOWN, 0)
+
+
+def add_plan(ring: Ring, number: int, plan: Plan) -> None:
+    """Write a plan down as numbers."""
+    if 0 <= number < NUMBERS:
+        fields = [(f.offset, f.size, f.signed) if f is not None else (0, 0, False) for f in plan.fields]
+        ring.plan(number, plan.use, plan.least, fields)
+
+
+def ring_of(plans: dict[int, Plan], order: str) -> Ring:
+    """Write plans down as numbers; ``order`` is ``<`` or ``>``, as the recording's words are written."""
+    ring = Ring(order == ">")
+    for number, plan in plans.items():
+        add_plan(ring, number, plan)
+    return ring

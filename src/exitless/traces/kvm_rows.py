@@ -1,25 +1,33 @@
-"""Turns Linux tracepoints into rows, whichever reader they come from, and finds out which threads are vCPUs.
+"""Turns Linux tracepoints into rows, whichever reader they come from.
 
 A reader hands over events in the order of their times, ``(ticks, pCPU, use, values)``; the first of the values is the
-thread in which the tracepoint fired, the others are those of :data:`~exitless.traces.kvm.TRACEPOINTS`.
+thread in which the tracepoint fired, the others are those of :data:`~exitless.traces.kvm.TRACEPOINTS`. A reader that
+never makes objects of them sets ``values`` and calls :meth:`Mapper.event`.
 """
 
-from collections.abc import Callable, Sequence
 from typing import Final
 
-from exitless.bits.units import PS_PER_S
+from librt.vecs import vec
+from mypy_extensions import i64
+
+from exitless.bits.words import reaching, zeros
 from exitless.errors import TraceError
+from exitless.record.columns import Columns
 from exitless.traces.kvm import NMI, Isa, Use
-from exitless.traces.reader import LOST, Row, Vcpu
+from exitless.traces.merge import ROOM
+from exitless.traces.rate import PS_PER_S, Rate
+from exitless.traces.threads import Threads
 from exitless.vocab.kinds import Kind, Owner, RunState
 
 Event = tuple[int, int, int, tuple[int, ...]]
 
-VM_EXIT: Final = Kind.VM_EXIT
-VM_ENTRY: Final = Kind.VM_ENTRY
-MOST_VCPUS: Final = 65_536
+LOST: Final = 0
+MOST_VALUES: Final = 8
+ABSENT: Final = -1
 MOST_CODES: Final = 4_096
 WORD: Final = 2**62 - 1
+HALF: Final = 2**63
+WHOLE: Final = 2**64
 VALID: Final = 2**31
 EXTERNAL_INTERRUPT: Final = 1
 NMI_VECTOR: Final = 2
@@ -30,7 +38,7 @@ LEVEL: Final = 1024
 WRITTEN: Final = 4096
 MSR_WRITTEN: Final = 2**32
 # The page of a local APIC, where nobody has moved it.
-APIC_PAGE: Final = 0xFEE00000
+APIC_PAGE: Final = 0xFEE00
 MMIO_WRITE: Final = 2
 IDLE: Final = 0
 # prev_state of sched_switch: these bits say that the thread sleeps or is dead; none of them, that it could go on.
@@ -57,323 +65,265 @@ class Clock:
         return (ticks - self.origin) * self.times // self.over
 
 
-class Threads:
-    """Which threads are vCPUs, of which machine.
-
-    Shapes: ``vcpus`` are the reader's; ``place`` finds a thread's vCPU; ``numbers`` the vCPUs with one number;
-    ``tgids`` the process of a thread, where the recording tells it; ``guests`` machine and number of a thread.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.vcpus: list[Vcpu] = []
-        self.place: dict[int, int] = {}
-        self.numbers: dict[int, list[int]] = {}
-        self.tgids: dict[int, int] = {}
-        self.guests: dict[int, tuple[str, int]] = {}
-        self.doubtful = 0
-
-    def _new(self, number: int, tid: int) -> int:
-        place = len(self.vcpus)
-        if place >= MOST_VCPUS:
-            raise TraceError(f"{self.name}: more than {MOST_VCPUS} vCPUs; no host runs so many")
-        self.vcpus.append(Vcpu("", number, tid))
-        self.numbers.setdefault(number, []).append(place)
-        return place
-
-    def runs(self, tid: int, number: int) -> int:
-        """A thread proves to run a vCPU, ``number`` -1 where that is not told; returns its place."""
-        number = max(number, -1)
-        place = self.place.get(tid, -1)
-        if place < 0:
-            waiting = [n for n in self.numbers.get(number, []) if self.vcpus[n].tid < 0] if number >= 0 else []
-            place = waiting[0] if waiting else self._new(number, tid)
-            self.vcpus[place].tid = tid
-            self.place[tid] = place
-        elif number >= 0 > self.vcpus[place].number:
-            self.numbers[-1].remove(place)
-            self.numbers.setdefault(number, []).append(place)
-            self.vcpus[place].number = number
-        elif 0 <= number != self.vcpus[place].number:
-            place = self._another(tid, number)
-        return place
-
-    def _another(self, tid: int, number: int) -> int:
-        """A thread that runs several vCPUs in turn goes on with another of them."""
-        mine = [n for n in self.numbers.get(number, []) if self.vcpus[n].tid == tid]
-        self.place[tid] = mine[0] if mine else self._new(number, tid)
-        return self.place[tid]
-
-    def addressed(self, number: int, tid: int) -> int:
-        """A thread acts on a vCPU of its own machine; returns its place, -1 where that could be several."""
-        if number < 0:
-            return -1
-        own = self.place.get(tid, -1)
-        if own >= 0 and self.vcpus[own].number == number:
-            return own
-        found = self.numbers.get(number)
-        if not found:
-            return self._new(number, -1)
-        if len(found) > 1 and (group := self.tgids.get(tid, -1)) >= 0:
-            found = [n for n in found if self.tgids.get(self.vcpus[n].tid, -1) == group]
-        if len(found) == 1:
-            return found[0]
-        self.doubtful += 1
-        return -1
-
-    def name_machines(self) -> str:
-        """Name every vCPU's machine; returns a sentence where that is a guess, else nothing.
-
-        By the process where it is known. Otherwise threads are taken in their order, which is the order in which they
-        were made, and a number that comes again begins another machine.
-        """
-        machine, seen, guessed = 1, set[int](), False
-        for vcpu in sorted(self.vcpus, key=lambda v: (v.tid < 0, v.tid, v.number)):
-            group = self.tgids.get(vcpu.tid, -1)
-            if vcpu.tid in self.guests:
-                vcpu.vm, vcpu.number = self.guests[vcpu.tid]
-                continue
-            if group >= 0:
-                vcpu.vm = f"vm{group}"
-                continue
-            if vcpu.number in seen:
-                machine, seen, guessed = machine + 1, set(), True
-            seen.add(vcpu.number)
-            vcpu.vm = f"vm{machine}"
-        if not guessed:
-            return ""
-        return (
-            f"the recording does not say which threads belong to one machine; by vCPU and thread numbers there seem to "
-            f"be {machine}"
-        )
+def signed(value: int) -> i64:
+    """Return the 64 bits of a number as a signed one."""
+    if -WORD <= value <= WORD:
+        return value
+    value %= WHOLE
+    return value - WHOLE if value >= HALF else value
 
 
 class Mapper:
-    """Makes rows of events. ``isa`` is whose exits there are, 0 before the first; ``codes`` are those met so far.
+    """Makes rows of events, in ``columns``, which whoever calls it empties when they are full.
 
+    Shapes: ``isa`` is whose exits there are, 0 before the first; ``codes`` are those met so far, and ``met`` has a one
+    for each of them that is below 4096; ``values`` are the event's; ``woken`` has a one for a vCPU that wakes up.
     ``marks_again`` tells that the kernel marks what it injects again.
     """
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name
         self.clock = clock
-        self.threads = Threads(name)
-        self.isa = 0
+        self.columns: Columns = Columns([])
+        self.threads: Threads = Threads(name)
+        self.isa: i64 = 0
         self.codes: set[int] = set()
+        self.met: vec[i64] = zeros(MOST_CODES)
         self.marks_again = False
         self.lost_events = 0
         self.lost_intervals = 0
-        self.woken: set[int] = set()
-        self.rows: list[Row] = []
-        skip = self._nothing
-        self._handlers: list[Callable[[int, int, tuple[int, ...]], None]] = [
-            skip, self._lost, self._exit, self._entry, self._inject, self._accept, self._posted, self._eoi,
-            self._pv_eoi, self._ipi, self._msi, self._line, self._ioapic, self._pic, self._hypercall, self._switch,
-            self._waking, self._wakeup, self._host_vector, self._host_irq, self._softirq, self._timer, self._halt_poll,
-            self._apic, self._msr, self._mmio, self._halt_end, self._host_vector_done, self._host_irq_done,
-            self._softirq_done, self._timer_done,
-        ]  # fmt: skip
+        self.values: vec[i64] = zeros(MOST_VALUES)
+        self.woken: vec[i64] = zeros(64)
+        self.rate: Rate = Rate(1000, 1)
 
-    def take(self, events: Sequence[Event]) -> list[Row]:
-        """Return the rows of some events."""
-        rows: list[Row] = []
-        self.rows = rows
-        handlers, clock = self._handlers, self.clock
-        origin, times, over = clock.origin, clock.times, clock.over
-        for ticks, cpu, use, values in events:
-            handlers[use]((ticks - origin) * times // over, cpu, values)
-        return rows
+    def tune(self) -> None:
+        """Learn how ticks become ps, after the clock has been set."""
+        self.rate = Rate(self.clock.times, self.clock.over)
 
-    def _nothing(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        """Known, and no row."""
+    def take(self, events: list[Event], first: int) -> int:
+        """Make rows of events from the place ``first`` on, as many as there is room for; returns the place after."""
+        clock, n = self.clock, first
+        while n < len(events) and self.columns.fill <= ROOM:
+            ticks, cpu, use, values = events[n]
+            now: i64 = clock.ps(ticks)
+            n += 1
+            if use == Use.LOST:
+                self.lost(now, cpu, values[1], clock.ps(values[2]))
+                continue
+            k: i64 = 0
+            while k < MOST_VALUES:
+                self.values[k] = signed(values[k]) if k < i64(len(values)) else ABSENT
+                k += 1
+            self.event(now, cpu, use, self.values)
+        return n
 
-    def _lost(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        """Records of a pCPU were lost from now on, ``v[1]`` of them (0: unknown) until ``v[2]``."""
-        until = max(now, self.clock.ps(v[2]))
-        self.lost_events += v[1]
+    def lost(self, now: i64, cpu: i64, count: i64, until: i64) -> None:
+        """Records of a pCPU were lost from now on, ``count`` of them (0: unknown) until a time."""
+        self.lost_events += count
         self.lost_intervals += 1
-        self.rows.append((now, LOST, cpu, -1, v[1], until))
+        self.columns.row(now, LOST, cpu, -1, count, until if until > now else now)
 
-    def _exit(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        tid, code, isa, info, intr, number = v if len(v) == 6 else (*v, -1, -1, -1, -1)[:6]
-        place = self.threads.place.get(tid, -1)
+    def event(self, now: i64, cpu: i64, use: i64, v: vec[i64]) -> None:
+        """Make the rows of one event. Shapes: ``v`` has its values, -1 for what this kernel does not tell."""
+        if use == Use.EXIT:
+            self._exit(now, cpu, v)
+        elif use == Use.ENTRY:
+            self._entry(now, cpu, v)
+        elif use == Use.HOST_VECTOR:
+            self.columns.row(now, Kind.HOST_IRQ, cpu, self.threads.place(v[0]), v[1] & 255, -1)
+        elif use == Use.SWITCH:
+            self._switch(now, cpu, v)
+        elif use <= Use.PV_EOI:
+            self._interrupt(now, cpu, use, v)
+        elif use <= Use.PIC:
+            self._message(now, cpu, use, v)
+        elif use == Use.WAKING:
+            self._waking(now, cpu, v)
+        elif use == Use.WAKEUP:
+            self._wakeup(now, cpu, v)
+        elif use == Use.HALT_POLL:
+            self._halt_poll(now, cpu, v)
+        else:
+            self._other(now, cpu, use, v)
+
+    def _exit(self, now: i64, cpu: i64, v: vec[i64]) -> None:
+        place: i64 = self.threads.place(v[0])
         if place < 0:
-            place = self.threads.runs(tid, number)
-        if isa != self.isa and not self.isa:
+            place = self.threads.runs(v[0], v[5])
+        code: i64 = v[1]
+        isa: i64 = v[2]
+        info: i64 = v[3]
+        if self.isa == 0:
             self.isa = isa
         code &= 0x8000FFFF if isa == Isa.VMX else 0xFFFFFFFF
+        if code >= MOST_CODES or self.met[code] == 0:
+            self._new_code(code)
+        if isa == Isa.VMX and code == EXTERNAL_INTERRUPT:
+            info = v[4] & 255 if v[4] >= 0 and v[4] & VALID else ABSENT
+        self.columns.row(now, Kind.VM_EXIT, cpu, place, code, info if info == ABSENT else info & WORD)
+
+    def _new_code(self, code: i64) -> None:
+        """Keep an exit reason that may not have been met before. Errors: TraceError, for too many of them."""
+        if code < MOST_CODES:
+            self.met[code] = 1
         if code not in self.codes:
             if len(self.codes) >= MOST_CODES:
                 raise TraceError(f"{self.name}: more than {MOST_CODES} exit reasons; no processor has so many")
             self.codes.add(code)
-        if isa == Isa.VMX and code == EXTERNAL_INTERRUPT:
-            info = intr & 255 if intr >= 0 and intr & VALID else -1
-        self.rows.append((now, VM_EXIT, cpu, place, code, info & WORD if info >= 0 else -1))
 
-    def _entry(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
+    def _entry(self, now: i64, cpu: i64, v: vec[i64]) -> None:
         """The guest runs; newer kernels tell what this entry injects (a valid event of type 0 is an interrupt)."""
-        tid, number = v[0], v[1]
-        intr = v[2] if len(v) > 2 else -1
-        vector = intr & 255 if intr >= 0 and intr & VALID and not intr & 0x700 else -1
-        place = self.threads.place.get(tid, -1)
-        if place < 0 or self.threads.vcpus[place].number != number:
-            place = self.threads.runs(tid, number)
-        self.rows.append((now, VM_ENTRY, cpu, place, vector, -1))
+        intr: i64 = v[2]
+        vector: i64 = intr & 255 if intr >= 0 and intr & VALID and not intr & 0x700 else ABSENT
+        place: i64 = self.threads.place(v[0])
+        if place < 0 or self.threads.number(place) != v[1]:
+            place = self.threads.runs(v[0], v[1])
+        self.columns.row(now, Kind.VM_ENTRY, cpu, place, vector, -1)
 
-    def _inject(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        tid, vector, soft, again = v if len(v) == 4 else (*v, -1, -1)[:4]
-        self.marks_again = self.marks_again or again >= 0
-        kind = Kind.IRQ_REINJECT if again > 0 else Kind.IRQ_INJECT
-        place = self.threads.place.get(tid, -1)
-        self.rows.append((now, kind, cpu, place, vector & 255, SOFTWARE if soft > 0 else -1))
+    def _interrupt(self, now: i64, cpu: i64, use: i64, v: vec[i64]) -> None:
+        """A vector is injected, accepted by a local APIC, handed on for virtual delivery, or ended.
 
-    def _accept(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        """A local APIC takes a message: fixed and lowest-priority ones have a vector, an NMI has its own."""
-        tid, apic, mode, vector = v
-        mode = mode >> 8 & 7
-        if mode == NMI:
-            vector = NMI_VECTOR
-        elif mode > 1:
-            return
-        self.rows.append((now, Kind.IRQ_REQUEST, cpu, self.threads.addressed(apic, tid), vector & 255, -1))
-
-    def _posted(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        """The message just accepted went to the processor for virtual delivery."""
-        tid, apic, mode, vector = v
-        if mode >> 8 & 7 <= 1:
-            self.rows.append((now, Kind.PID_POST, cpu, self.threads.addressed(apic, tid), vector & 255, -1))
-
-    def _eoi(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        tid, apic, vector = v
-        place = self.threads.place.get(tid, -1)
-        if place < 0:
-            place = self.threads.runs(tid, apic)
-        self.rows.append((now, Kind.IRQ_EOI, cpu, place, vector & 255 if vector >= 0 else -2, 1))
-
-    def _pv_eoi(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        """The kernel also wrote ``kvm_eoi`` for it, just before."""
-        self.rows.append((now, Kind.EOI_SPARED, cpu, self.threads.place.get(v[0], -1), v[2] & 255, 0))
-
-    def _ipi(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        tid, low, target = v
-        mode = low >> 8 & 7
-        vector = low & 255 if mode < 2 else NMI_VECTOR if mode == NMI else -1
-        self.rows.append((now, Kind.GUEST_IPI, cpu, self.threads.place.get(tid, -1), vector, target))
-
-    def _msi(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        """A message; its destination is bits 12-19 of the address, and in x2APIC format its upper word as well."""
-        _, address, data = v
-        mode = data >> 8 & 7
-        target = address >> 12 & 255 | address >> 32 & 0xFFFFFF00
-        vector = data & 255 if mode < 2 else NMI_VECTOR if mode == NMI else -1
-        self.rows.append((now, Kind.GUEST_MSI, cpu, -1, vector, target))
-
-    def _line(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        self.rows.append((now, Kind.GUEST_LINE, cpu, -1, v[1], v[2]))
-
-    def _ioapic(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        _, entry, pin, merged = v
-        flags = (COALESCED if merged else 0) + (MASKED if entry & 0x10000 else 0) + (LEVEL if entry & 0x8000 else 0)
-        self.rows.append((now, Kind.IOAPIC_SET, cpu, -1, entry & 255, (pin & 255) + flags))
-
-    def _pic(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        """A pin of an 8259 is set; the kernel also tells which of its chip's pins are level-triggered or masked."""
-        _, chip, pin, merged, level, masks = v if len(v) == 6 else (*v, 0, 0)[:6]
-        pin &= 7
-        flags = (1 if merged else 0) + (max(masks, 0) >> pin & 1) * 2 + (max(level, 0) >> pin & 1) * 4
-        self.rows.append((now, Kind.PIC_SET, cpu, -1, (chip & 1) * 8 + pin, flags))
-
-    def _hypercall(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        self.rows.append((now, Kind.HYPERCALL, cpu, self.threads.place.get(v[0], -1), v[1] & WORD, v[2] & WORD))
-
-    def _switch(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        """A pCPU changes its thread. Threads that are no vCPU are the host's own work."""
-        _, old, state, new = v
-        place, rows = self.threads.place, self.rows
-        before, after = place.get(old, -1), place.get(new, -1)
-        if before >= 0:
-            sleeps = RunState.OFFLINE if state & DEAD else RunState.BLOCKED
-            to = sleeps if state & ASLEEP else RunState.RUNNABLE
-            rows.append((now, Kind.RUNSTATE, cpu, before, RunState.RUNNING, to))
-        elif old == IDLE:
-            rows.append((now, Kind.RUNSTATE, cpu, -1, RunState.RUNNING, RunState.RUNNABLE))
-        if before >= 0 or after >= 0:
-            rows.append((now, Kind.SCHED_SWITCH, cpu, after, before, after))
-        if after >= 0:
-            self.woken.discard(new)
-            rows.append((now, Kind.RUNSTATE, cpu, after, RunState.RUNNABLE, RunState.RUNNING))
-        elif new == IDLE:
-            rows.append((now, Kind.RUNSTATE, cpu, -1, RunState.RUNNABLE, RunState.RUNNING))
+        Fixed and lowest-priority messages have a vector, an NMI has its own. For an end that took no exit the kernel
+        also wrote ``kvm_eoi``, just before.
+        """
+        place: i64 = self.threads.place(v[0])
+        if use == Use.INJECT:
+            if v[3] >= 0:
+                self.marks_again = True
+            kind: i64 = Kind.IRQ_REINJECT if v[3] > 0 else Kind.IRQ_INJECT
+            self.columns.row(now, kind, cpu, place, v[1] & 255, SOFTWARE if v[2] > 0 else -1)
+        elif use == Use.EOI:
+            if place < 0:
+                place = self.threads.runs(v[0], v[1])
+            self.columns.row(now, Kind.IRQ_EOI, cpu, place, v[2] & 255 if v[2] >= 0 else -2, 1)
+        elif use == Use.PV_EOI:
+            self.columns.row(now, Kind.EOI_SPARED, cpu, place, v[2] & 255, 0)
         else:
-            rows.append((now, Kind.CPU_OWNER, cpu, -1, Owner.DOM0, 0))
+            mode: i64 = v[2] >> 8 & 7
+            kind = Kind.IRQ_REQUEST if use == Use.ACCEPT else Kind.PID_POST
+            if mode <= 1:
+                self.columns.row(now, kind, cpu, self.threads.addressed(v[1], v[0]), v[3] & 255, -1)
+            elif mode == NMI and use == Use.ACCEPT:
+                self.columns.row(now, kind, cpu, self.threads.addressed(v[1], v[0]), NMI_VECTOR, -1)
 
-    def _waking(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        place = self.threads.place.get(v[1], -1)
+    def _message(self, now: i64, cpu: i64, use: i64, v: vec[i64]) -> None:
+        """An IPI, a message of a device, or a line of an interrupt controller.
+
+        A message's destination is bits 12-19 of the address, and in x2APIC format its upper word as well.
+        """
+        if use == Use.IPI:
+            self.columns.row(now, Kind.GUEST_IPI, cpu, self.threads.place(v[0]), vector_of(v[1]), v[2])
+        elif use == Use.MSI:
+            to: i64 = v[1] >> 12 & 255 | v[1] >> 32 & 0xFFFFFF00
+            self.columns.row(now, Kind.GUEST_MSI, cpu, -1, vector_of(v[2]), to)
+        elif use == Use.LINE:
+            self.columns.row(now, Kind.GUEST_LINE, cpu, -1, v[1], v[2])
+        elif use == Use.IOAPIC:
+            flags: i64 = (MASKED if v[1] & 0x10000 else 0) + (LEVEL if v[1] & 0x8000 else 0)
+            if v[3]:
+                flags += COALESCED
+            self.columns.row(now, Kind.IOAPIC_SET, cpu, -1, v[1] & 255, (v[2] & 255) + flags)
+        elif use == Use.PIC:
+            self._pic(now, cpu, v)
+
+    def _pic(self, now: i64, cpu: i64, v: vec[i64]) -> None:
+        """A pin of an 8259 is set; the kernel also tells which of its chip's pins are level-triggered or masked."""
+        pin: i64 = v[2] & 7
+        flags: i64 = (1 if v[3] else 0) + (max(v[5], 0) >> pin & 1) * 2 + (max(v[4], 0) >> pin & 1) * 4
+        self.columns.row(now, Kind.PIC_SET, cpu, -1, (v[1] & 1) * 8 + pin, flags)
+
+    def _switch(self, now: i64, cpu: i64, v: vec[i64]) -> None:
+        """A pCPU changes its thread. Threads that are no vCPU are the host's own work."""
+        before: i64 = self.threads.place(v[1])
+        after: i64 = self.threads.place(v[3])
+        columns = self.columns
+        if before >= 0:
+            to: i64 = RunState.RUNNABLE
+            if v[2] & ASLEEP:
+                to = RunState.OFFLINE if v[2] & DEAD else RunState.BLOCKED
+            columns.row(now, Kind.RUNSTATE, cpu, before, RunState.RUNNING, to)
+        elif v[1] == IDLE:
+            columns.row(now, Kind.RUNSTATE, cpu, -1, RunState.RUNNING, RunState.RUNNABLE)
+        if before >= 0 or after >= 0:
+            columns.row(now, Kind.SCHED_SWITCH, cpu, after, before, after)
+        if after >= 0:
+            self._wakes(after, 0)
+            columns.row(now, Kind.RUNSTATE, cpu, after, RunState.RUNNABLE, RunState.RUNNING)
+        elif v[3] == IDLE:
+            columns.row(now, Kind.RUNSTATE, cpu, -1, RunState.RUNNABLE, RunState.RUNNING)
+        else:
+            columns.row(now, Kind.CPU_OWNER, cpu, -1, Owner.DOM0, 0)
+
+    def _wakes(self, place: i64, woken: i64) -> None:
+        self.woken = reaching(self.woken, place)
+        self.woken[place] = woken
+
+    def _waking(self, now: i64, cpu: i64, v: vec[i64]) -> None:
+        place: i64 = self.threads.place(v[1])
         if place >= 0:
-            self.woken.add(v[1])
+            self._wakes(place, 1)
             self._wake(now, cpu, place, v[0])
 
-    def _wakeup(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
+    def _wakeup(self, now: i64, cpu: i64, v: vec[i64]) -> None:
         """The end of a wake-up; a row only when its begin is not in the recording."""
-        place = self.threads.place.get(v[1], -1)
-        if place >= 0 and v[1] not in self.woken:
-            self._wake(now, cpu, place, v[0])
-        self.woken.discard(v[1])
+        place: i64 = self.threads.place(v[1])
+        if place >= 0:
+            if place >= i64(len(self.woken)) or self.woken[place] == 0:
+                self._wake(now, cpu, place, v[0])
+            self._wakes(place, 0)
 
-    def _wake(self, now: int, cpu: int, place: int, waker: int) -> None:
-        self.rows.append((now, Kind.SCHED_WAKE, cpu, place, max(waker, 0), 0))
-        self.rows.append((now, Kind.RUNSTATE, cpu, place, RunState.BLOCKED, RunState.RUNNABLE))
+    def _wake(self, now: i64, cpu: i64, place: i64, waker: i64) -> None:
+        self.columns.row(now, Kind.SCHED_WAKE, cpu, place, max(waker, 0), 0)
+        self.columns.row(now, Kind.RUNSTATE, cpu, place, RunState.BLOCKED, RunState.RUNNABLE)
 
-    def _host_vector(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        self.rows.append((now, Kind.HOST_IRQ, cpu, self.threads.place.get(v[0], -1), v[1] & 255, -1))
-
-    def _host_irq(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        self.rows.append((now, Kind.HOST_IRQ, cpu, self.threads.place.get(v[0], -1), -1, v[1] & WORD))
-
-    def _softirq(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        self.rows.append((now, Kind.SOFTIRQ, cpu, -1, v[1] & WORD, 0))
-
-    def _timer(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        self.rows.append((now, Kind.TIMER_FIRE, cpu, -1, -1, 0))
-
-    def _apic(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        """A register of a local APIC is read or written for its guest, by whichever exit."""
-        offset = (v[2] & 0xFFF) + (WRITTEN if v[1] else 0)
-        self.rows.append((now, Kind.APIC_ACCESS, cpu, self.threads.place.get(v[0], -1), offset, v[3] & WORD))
-
-    def _msr(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        number = (v[2] & 0xFFFFFFFF) + (MSR_WRITTEN if v[1] else 0)
-        self.rows.append((now, Kind.MSR_ACCESS, cpu, self.threads.place.get(v[0], -1), number, v[3] & WORD))
-
-    def _mmio(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        """An access to memory that is a device's; a row when the device is the local APIC."""
-        if v[2] & ~0xFFF == APIC_PAGE:
-            offset = (v[2] & 0xFFF) + (WRITTEN if v[1] == MMIO_WRITE else 0)
-            self.rows.append((now, Kind.APIC_ACCESS, cpu, self.threads.place.get(v[0], -1), offset, v[3] & WORD))
-
-    def _halt_end(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        flags = (1 if v[2] > 0 else 0) + (2 if len(v) < 4 or v[3] != 0 else 0)
-        self.rows.append((now, Kind.HALT_END, cpu, self.threads.place.get(v[0], -1), v[1] & WORD, flags))
-
-    def _halt_poll(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
+    def _halt_poll(self, now: i64, cpu: i64, v: vec[i64]) -> None:
         """A vCPU, that of this thread, polls longer or shorter from now on."""
-        tid, number, new, old = v if len(v) == 4 else (*v, -1, -1)[:4]
-        if tid not in self.threads.place and number >= 0:
-            self.threads.runs(tid, number)
-        if new >= 0:
-            self.rows.append((now, Kind.HALT_POLL, cpu, self.threads.place.get(tid, -1), new, max(old, 0)))
+        place: i64 = self.threads.place(v[0])
+        if place < 0 <= v[1]:
+            place = self.threads.runs(v[0], v[1])
+        if v[2] >= 0:
+            self.columns.row(now, Kind.HALT_POLL, cpu, place, v[2], max(v[3], 0))
 
-    def _host_vector_done(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        self.rows.append((now, Kind.HOST_DONE, cpu, self.threads.place.get(v[0], -1), v[1] & 255, -1))
+    def _other(self, now: i64, cpu: i64, use: i64, v: vec[i64]) -> None:
+        """An interrupt of the host, or an access that its guest made, by whichever exit.
 
-    def _host_irq_done(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        self.rows.append((now, Kind.HOST_DONE, cpu, self.threads.place.get(v[0], -1), -1, -1))
+        An access to a device's memory becomes a row when the device is the local APIC.
+        """
+        columns, place = self.columns, self.threads.place(v[0])
+        if use == Use.HYPERCALL:
+            columns.row(now, Kind.HYPERCALL, cpu, place, v[1] & WORD, v[2] & WORD)
+        elif use == Use.HOST_IRQ:
+            columns.row(now, Kind.HOST_IRQ, cpu, place, -1, v[1] & WORD)
+        elif use == Use.SOFTIRQ:
+            columns.row(now, Kind.SOFTIRQ, cpu, -1, v[1] & WORD, 0)
+        elif use == Use.TIMER:
+            columns.row(now, Kind.TIMER_FIRE, cpu, -1, -1, 0)
+        elif use == Use.APIC:
+            columns.row(now, Kind.APIC_ACCESS, cpu, place, (v[2] & 0xFFF) + (WRITTEN if v[1] else 0), v[3] & WORD)
+        elif use == Use.MSR:
+            number: i64 = (v[2] & 0xFFFFFFFF) + (MSR_WRITTEN if v[1] else 0)
+            columns.row(now, Kind.MSR_ACCESS, cpu, place, number, v[3] & WORD)
+        elif use == Use.MMIO and v[2] >> 12 == APIC_PAGE:
+            offset: i64 = (v[2] & 0xFFF) + (WRITTEN if v[1] == MMIO_WRITE else 0)
+            columns.row(now, Kind.APIC_ACCESS, cpu, place, offset, v[3] & WORD)
+        elif use == Use.HOST_VECTOR_DONE:
+            columns.row(now, Kind.HOST_DONE, cpu, place, v[1] & 255, -1)
+        elif use == Use.HOST_IRQ_DONE:
+            columns.row(now, Kind.HOST_DONE, cpu, place, -1, -1)
+        elif use == Use.SOFTIRQ_DONE:
+            columns.row(now, Kind.SOFTIRQ_DONE, cpu, -1, v[1] & WORD, 0)
+        elif use == Use.TIMER_DONE:
+            columns.row(now, Kind.TIMER_DONE, cpu, -1, 0, 0)
+        elif use == Use.HALT_END:
+            columns.row(now, Kind.HALT_END, cpu, place, v[1] & WORD, (1 if v[2] > 0 else 0) + (2 if v[3] else 0))
 
-    def _softirq_done(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        self.rows.append((now, Kind.SOFTIRQ_DONE, cpu, -1, v[1] & WORD, 0))
 
-    def _timer_done(self, now: int, cpu: int, v: tuple[int, ...]) -> None:
-        self.rows.append((now, Kind.TIMER_DONE, cpu, -1, 0, 0))
+def vector_of(word: i64) -> i64:
+    """Take the vector out of a message's data or an ICR: -1 for a delivery mode that has none."""
+    mode: i64 = word >> 8 & 7
+    if mode < 2:
+        return word & 255
+    return NMI_VECTOR if mode == NMI else -1
 
 
 __all__ = ["Clock", "Event", "Mapper", "Threads", "Use"]

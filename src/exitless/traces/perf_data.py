@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from exitless.errors import TraceError
-from exitless.traces.event_format import Plan, compile_plan
+from exitless.record.columns import Columns
+from exitless.traces.event_format import Plan, add_plan, compile_plan
 from exitless.traces.kvm import Use
 from exitless.traces.kvm_reader import LinuxReader
 from exitless.traces.kvm_rows import Clock, Event
 from exitless.traces.opening import Source, Unpacker
 from exitless.traces.perf_file import MAGIC, MAGIC_BIG, Attr, Has, PerfLayout, read_attr, read_perf_layout, tracing_of
-from exitless.traces.reader import Row
+from exitless.traces.ring import Ring
 
 LOST: Final = 2
 SAMPLE: Final = 9
@@ -50,6 +51,7 @@ class PerfData(LinuxReader):
         self.problems += self.layout.problems
         order = self.order = self.layout.order
         self.plans: dict[int, Plan] = {}
+        self.ring = Ring(order == ">")
         self.learn()
         self.size = self.layout.end - self.layout.begin
         self.given_hz("")
@@ -77,17 +79,17 @@ class PerfData(LinuxReader):
         """Compile the plans of the events that have a format."""
         for event in self.layout.formats:
             if event.id not in self.plans:
-                self.plans[event.id] = compile_plan(event, self.order)
+                plan = self.plans[event.id] = compile_plan(event)
+                add_plan(self.ring, event.id, plan)
 
-    def rows(self) -> Iterator[list[Row]]:
+    def blocks(self) -> Iterator[Columns]:
         """Hand out rows in the order of time, a round at a time."""
         for done in self._records():
             if done and self.events_waiting:
-                ready = self._ready(done)
-                if ready:
-                    yield self.mapper.take(ready)
+                yield from self.mapped(self._ready(done))
         if self.events_waiting:
-            yield self.mapper.take(self._ready(self.newest + 1))
+            yield from self.mapped(self._ready(self.newest + 1))
+        yield self.mapper.columns
         self._finish()
 
     def _ready(self, before: int) -> list[Event]:
@@ -217,7 +219,7 @@ class PerfData(LinuxReader):
         if length < plan.least:
             plan.short += 1
             return
-        values = plan.read(data, begin)
+        values = self.ring.event(data, begin, number)
         if attr.tid_at > 0:
             pid, tid = self._pair.unpack_from(data, at + attr.tid_at)
             if pid != NO_PID and tid == values[0]:

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from exitless.errors import TraceError
+from exitless.record.columns import Columns, unpacked
 from exitless.traces.opening import Source, open_source
+from exitless.traces.threads import Vcpu
 from exitless.vocab.hypercalls import hypercall_name
 
 # A row of this kind is no event. ``a`` >= 0: what the pCPU did from now on was lost, ``a`` records of it (0: unknown),
@@ -29,20 +31,6 @@ READERS: Final = (
     ("exitless.traces.ftrace_text", "FtraceText"),
     ("exitless.traces.perf_script", "PerfScript"),
 )
-
-
-class Vcpu:
-    """One vCPU of the recording: the name of its machine, its number there, its host thread (-1: it has none)."""
-
-    def __init__(self, vm: str, number: int, tid: int, dom0: bool = False) -> None:
-        self.vm = vm
-        self.number = number
-        self.tid = tid
-        self.dom0 = dom0
-
-    def name(self) -> str:
-        """Return what a person calls it, as ``d2v0``."""
-        return f"{self.vm}v{self.number}"
 
 
 class Reader:
@@ -83,9 +71,17 @@ class Reader:
         """Tell whether a recording that begins like this is one for this reader."""
         raise NotImplementedError
 
-    def rows(self) -> Iterator[list[Row]]:
-        """Hand out the rows of all pCPUs in the order of time, some at a time. Errors: TraceError."""
+    def blocks(self) -> Iterator[Columns]:
+        """Hand out the rows of all pCPUs in the order of time, a block at a time. Errors: TraceError.
+
+        A block holds until the next is asked for.
+        """
         raise NotImplementedError
+
+    def rows(self) -> Iterator[list[Row]]:
+        """Hand out the same rows as tuples. Errors: TraceError."""
+        for columns in self.blocks():
+            yield unpacked(columns)
 
     def marks_again(self) -> bool:
         """Tell whether what is injected again is an event of its own, as far as has been read."""
@@ -171,3 +167,6 @@ def open_reader(path: str, clock_hz: int = 0) -> Reader:
     except BaseException:
         source.close()
         raise
+
+
+__all__ = ["LOST", "READERS", "Reader", "Row", "Vcpu", "open_reader", "reader_of", "readers", "unknown"]

@@ -1,186 +1,130 @@
-"""Takes the events out of a little-endian page of Linux's ring buffer, by fixed offsets.
+"""The events of a Linux recording as numbers: what becomes of each, and where in its payload the needed fields are.
 
-This is the loop that every event of a trace.dat passes through; it is compiled where there is a compiler.
+Every event of a trace.dat or perf.data passes through here; it is compiled where there is a compiler.
 """
 
 from typing import Final
 
-from librt.strings import read_i16_le, read_i32_le, read_i64_le
+from librt.strings import (
+    read_i16_be,
+    read_i16_le,
+    read_i32_be,
+    read_i32_le,
+    read_i64_be,
+    read_i64_le,
+)
 from librt.vecs import vec
 from mypy_extensions import i64
 
-from exitless.bits.words import shl, zeros
+from exitless.bits.words import zeros
 
 NUMBERS: Final = 65536
 MOST_FIELDS: Final = 8
 NO_PLAN: Final = -2
-NO_FIELD: Final = 0
+ABSENT: Final = -1
+U8: Final = 255
 U16: Final = 65535
 U32: Final = 4294967295
-U64: Final = 2**64
-STAMP_BITS: Final = 576460752303423487
-LONGEST: Final = 28
-PADDING: Final = 29
-EXTEND: Final = 30
+# A plan's words: use, least, count, short, the number of its fields, the place of the first.
+STRIDE: Final = 8
+LEAST: Final = 1
+COUNT: Final = 2
+SHORT: Final = 3
+FIELDS: Final = 4
+FIRST: Final = 5
+# A field's word: its offset in bytes times 16, its size in bytes (0: this kernel has no such field), its sign on top.
+SIGNED: Final = 2**40
 
 
 class Ring:
-    """The plans of a recording's events as numbers, and how many events of each have passed.
+    """The plans of a recording's events, and how many events of each have passed.
 
-    Shapes: by event number, ``use`` (-2: it has no plan), ``least`` bytes of payload, ``fields`` that are read,
-    ``counts`` and ``shorts``; field ``k`` of event ``n`` stands at ``MOST_FIELDS*n + k`` of ``offsets``, ``sizes`` (0:
-    this kernel has no such field) and ``signed``. ``last`` and ``backwards`` are those of the page decoded last.
+    Shapes: the plan of event ``n`` stands from ``STRIDE*n`` on in ``plans``: what becomes of it (-2: it has no plan),
+    how many bytes a payload must have, how many records there were, how many of them were too short, how many fields
+    are read and where the first of them stands in ``fields``. ``big``: the recording's words are big-endian.
     """
 
-    def __init__(self) -> None:
-        self.use: vec[i64] = zeros(NUMBERS)
-        self.least: vec[i64] = zeros(NUMBERS)
-        self.fields: vec[i64] = zeros(NUMBERS)
-        self.counts: vec[i64] = zeros(NUMBERS)
-        self.shorts: vec[i64] = zeros(NUMBERS)
-        self.offsets: vec[i64] = zeros(NUMBERS * MOST_FIELDS)
-        self.sizes: vec[i64] = zeros(NUMBERS * MOST_FIELDS)
-        self.signed: vec[i64] = zeros(NUMBERS * MOST_FIELDS)
-        self.last: i64 = -1
-        self.backwards: i64 = 0
+    def __init__(self, big: bool) -> None:
+        self.big: bool = big
+        self.plans: vec[i64] = zeros(NUMBERS * STRIDE)
+        self.fields: vec[i64] = zeros(0)
+        self.values: vec[i64] = zeros(MOST_FIELDS)
         n: i64 = 0
         while n < NUMBERS:
-            self.use[n] = NO_PLAN
+            self.plans[n * STRIDE] = NO_PLAN
             n += 1
 
-    def plan(self, number: i64, use: i64, least: i64) -> None:
-        """Say what becomes of an event; its fields follow."""
-        self.use[number] = use
-        self.least[number] = least
-        self.fields[number] = 0
+    def plan(self, number: i64, use: i64, least: i64, fields: list[tuple[int, int, bool]]) -> None:
+        """Say what becomes of an event. Shapes: ``fields`` has offset, size and sign. Units: bytes, size 0 for none."""
+        at: i64 = number * STRIDE
+        before = [int(word) for word in self.fields]
+        self.plans[at] = use
+        self.plans[at + LEAST] = least
+        self.plans[at + FIELDS] = len(fields)
+        self.plans[at + FIRST] = len(before)
+        self.fields = vec[i64](before + [offset * 16 + size + sign * SIGNED for offset, size, sign in fields])
 
-    def field(self, number: i64, offset: i64, size: i64, signed: i64) -> None:
-        """Add a field to an event's plan. Units: offset and size in bytes, size 0 for one that is not there."""
-        k: i64 = number * MOST_FIELDS + self.fields[number]
-        self.offsets[k] = offset
-        self.sizes[k] = size
-        self.signed[k] = signed
-        self.fields[number] = self.fields[number] + 1
-
-    def value(self, data: bytes, at: i64, k: i64) -> int:
-        """Read one field of the payload that begins at ``at``."""
-        size: i64 = self.sizes[k]
-        place: i64 = at + self.offsets[k]
-        number: i64 = -1
+    def value(self, data: bytes, at: i64, field: i64) -> i64:
+        """Read one field of the payload that begins at ``at``: all of its 64 bits, as a signed number."""
+        size: i64 = field & 15
+        place: i64 = at + (field >> 4 & 0xFFFFFF)
+        number: i64 = ABSENT
         if size == 4:
-            number = i64(read_i32_le(data, place))
-            if self.signed[k] == 0:
-                number &= U32
-        elif size == 8:
-            number = read_i64_le(data, place)
-            if number < 0 and self.signed[k] == 0:
-                return int(number) + U64
-        elif size == 2:
-            number = i64(read_i16_le(data, place))
-            if self.signed[k] == 0:
-                number &= U16
-        elif size == 1:
+            number = i64(read_i32_be(data, place)) if self.big else i64(read_i32_le(data, place))
+            return number if field >= SIGNED else number & U32
+        if size == 8:
+            return read_i64_be(data, place) if self.big else read_i64_le(data, place)
+        if size == 2:
+            number = i64(read_i16_be(data, place)) if self.big else i64(read_i16_le(data, place))
+            return number if field >= SIGNED else number & U16
+        if size == 1:
             number = i64(data[place])
-            if self.signed[k] != 0 and number > 127:
-                number -= 256
-        return int(number)
+            return number - 256 if field >= SIGNED and number > 127 else number
+        return number
 
-    def values(self, data: bytes, at: i64, number: i64) -> tuple[int, ...]:
-        """Read the fields of an event's plan."""
-        k: i64 = number * MOST_FIELDS
-        n: i64 = self.fields[number]
-        if n == 1:
-            return (self.value(data, at, k),)
-        if n == 2:
-            return (self.value(data, at, k), self.value(data, at, k + 1))
-        if n == 3:
-            return (self.value(data, at, k), self.value(data, at, k + 1), self.value(data, at, k + 2))
-        if n == 4:
-            return (
-                self.value(data, at, k), self.value(data, at, k + 1), self.value(data, at, k + 2),
-                self.value(data, at, k + 3),
-            )  # fmt: skip
-        found: list[int] = []
-        end: i64 = k + n
-        while k < end:
-            found.append(self.value(data, at, k))
-            k += 1
-        return tuple(found)
+    def read(self, data: bytes, at: i64, number: i64, values: vec[i64]) -> None:
+        """Read the fields of an event's plan into ``values``; what is not there is -1."""
+        plans: vec[i64] = self.plans
+        fields: vec[i64] = self.fields
+        k: i64 = plans[number * STRIDE + FIRST]
+        many: i64 = plans[number * STRIDE + FIELDS]
+        n: i64 = 0
+        while n < many:
+            values[n] = self.value(data, at, fields[k + n])
+            n += 1
+        while n < MOST_FIELDS:
+            values[n] = ABSENT
+            n += 1
 
-    def length_of(self, data: bytes, at: i64, end: i64) -> i64:
-        """Read the length of a long event's payload; -1 for one that it cannot have."""
-        if at >= end:
-            return -1
-        length: i64 = i64(read_i32_le(data, at)) & U32
-        return -1 if length < 8 else ((length - 1) >> 2) * 4
+    def event(self, data: bytes, at: i64, number: i64) -> tuple[int, ...]:
+        """Return the fields of an event's plan."""
+        self.read(data, at, number, self.values)
+        many: i64 = self.plans[number * STRIDE + FIELDS]
+        return tuple([int(value) for value in self.values][: int(many)])
 
     def wanted(self, number: i64, length: i64) -> bool:
         """Count an event and tell whether it becomes an entry."""
-        self.counts[number] = self.counts[number] + 1
-        if self.use[number] <= 0:
+        plans: vec[i64] = self.plans
+        at: i64 = number * STRIDE
+        plans[at + COUNT] = plans[at + COUNT] + 1
+        if plans[at] <= 0:
             return False
-        if length < self.least[number]:
-            self.shorts[number] = self.shorts[number] + 1
+        if length < plans[at + LEAST]:
+            plans[at + SHORT] = plans[at + SHORT] + 1
             return False
         return True
 
-    def page(
-        self, data: bytes, begin: i64, end: i64, now: i64, until: i64, last: i64, cpu: int,
-        rows: list[tuple[int, int, int, tuple[int, ...]]],
-    ) -> bool:  # fmt: skip
-        """Decode a page's events from ``begin`` to ``end``; False when one of them does not end there.
+    def use(self, number: i64) -> i64:
+        """Return what becomes of an event."""
+        return self.plans[number * STRIDE]
 
-        ``now`` is the page's own time, ``last`` that of the pCPU's event before it, ``until`` a time that none reaches.
-        Changes: appends to ``rows``.
-        """
-        i: i64 = begin
-        whole: bool = True
-        self.backwards = 0
-        while i < end:
-            word: i64 = i64(read_i32_le(data, i)) & U32
-            kind: i64 = word & 31
-            delta: i64 = word >> 5
-            if kind <= LONGEST:
-                length: i64 = kind * 4
-                at: i64 = i + 4
-                if kind == 0:
-                    length = self.length_of(data, at, end)
-                    at += 4
-                    if length < 0:
-                        whole = False
-                        break
-                i = at + length
-                if i > end:
-                    whole = False
-                    break
-                now += delta
-                last = now
-                number: i64 = i64(read_i32_le(data, at)) & U16
-                if self.wanted(number, length):
-                    rows.append((int(now), cpu, int(self.use[number]), self.values(data, at, number)))
-                continue
-            if i + 4 >= end:
-                whole = kind == PADDING and delta == 0
-                break
-            more: i64 = i64(read_i32_le(data, i + 4)) & U32
-            if kind == PADDING:
-                if delta == 0:
-                    break
-                now += delta
-                skipped: i64 = more >> 2
-                i += 4 + 4 * (skipped if skipped > 1 else 1)
-                continue
-            i += 8
-            if kind == EXTEND:
-                now += delta + shl(more, 27)
-            else:
-                stamp: i64 = (delta + shl(more, 27)) + (now - (now & STAMP_BITS))
-                if stamp < now:
-                    self.backwards = self.backwards + 1
-                else:
-                    now = stamp
-            if now > until:
-                whole = False
-                break
-        self.last = last
-        return whole
+    def counts(self) -> list[tuple[int, int, int]]:
+        """Return the number of every event that has passed, with how many there were and how many were too short."""
+        found: list[tuple[int, int, int]] = []
+        n: i64 = 0
+        while n < NUMBERS:
+            at: i64 = n * STRIDE
+            if self.plans[at + COUNT] > 0:
+                found.append((int(n), int(self.plans[at + COUNT]), int(self.plans[at + SHORT])))
+            n += 1
+        return found

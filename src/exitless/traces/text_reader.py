@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from exitless.errors import TraceError
+from exitless.record.columns import Columns
 from exitless.traces.kvm import TRACEPOINTS, Use, known
 from exitless.traces.kvm_reader import TICKS, LinuxReader
 from exitless.traces.kvm_rows import Clock, Event
 from exitless.traces.kvm_text import TextPlan
 from exitless.traces.opening import Source
-from exitless.traces.reader import Row
 
 CHUNK: Final = 1 << 18
 LONGEST: Final = 16384
@@ -139,7 +139,7 @@ class TextReader(LinuxReader):
             return None
         return now, line.cpu, plan.use, values
 
-    def rows(self) -> Iterator[list[Row]]:
+    def blocks(self) -> Iterator[Columns]:
         """Hand out the rows of the lines as they come."""
         events: list[Event] = []
         for text in lines_of(self.source):
@@ -161,9 +161,10 @@ class TextReader(LinuxReader):
             if event is not None:
                 events.append(event)
             if len(events) >= BATCH:
-                yield self.mapper.take(events)
+                yield from self.mapped(events)
                 events = []
-        yield self.mapper.take(events)
+        yield from self.mapped(events)
+        yield self.mapper.columns
         self._finish()
 
     def _finish(self) -> None:

@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 from exitless.errors import TraceError
-from exitless.traces.event_format import Plan, compile_plan
+from exitless.record.columns import Columns
+from exitless.traces.event_format import Plan, compile_plan, ring_of
 from exitless.traces.kvm_reader import LinuxReader
-from exitless.traces.merge import merged
+from exitless.traces.merge import Weave
 from exitless.traces.opening import Source
-from exitless.traces.reader import Row
 from exitless.traces.trace_dat_file import MAGIC, Buffer, Layout, pieces_of, read_layout
 from exitless.traces.trace_dat_options import clock_of, overruns
-from exitless.traces.trace_dat_pages import PerCpu, ring_of, sum_up
+from exitless.traces.trace_dat_pages import PerCpu
 
 
 class TraceDat(LinuxReader):
@@ -28,7 +28,7 @@ class TraceDat(LinuxReader):
         self.problems += self.layout.problems
         self.plans: dict[int, Plan] = {}
         for event in self.layout.formats:
-            self.plans[event.id] = compile_plan(event, self.layout.page.order)
+            self.plans[event.id] = compile_plan(event)
         self.instances = [buffer.name for buffer in self.layout.buffers]
         buffers = [buffer for buffer in self.layout.buffers if any(part.size for part in buffer.parts)]
         name = buffers[0].clock if buffers else ""
@@ -46,7 +46,7 @@ class TraceDat(LinuxReader):
         self.pcpus = 1 + max((part.cpu for buffer in self.buffers for part in buffer.parts), default=-1)
         self.mapper.threads.guests = self.layout.guests
         self.parts: list[PerCpu] = []
-        self.ring = ring_of(self.plans)
+        self.ring = ring_of(self.plans, self.layout.page.order)
 
     @classmethod
     def recognises(cls, head: bytes) -> bool:
@@ -60,47 +60,48 @@ class TraceDat(LinuxReader):
         for part in buffer.parts:
             shift = self.layout.shifts.get(part.cpu)
             yield PerCpu(
-                part.cpu, page, self.plans, pieces_of(self, buffer, part), self.problem,
-                shift.apply if shift else None, self.ring,
+                part.cpu, page, pieces_of(self, buffer, part), self.problem, shift.apply if shift else None, self.ring,
+                self.mapper,
             )  # fmt: skip
 
-    def rows(self) -> Iterator[list[Row]]:
+    def blocks(self) -> Iterator[Columns]:
         """Hand out rows merged by time stamp; at equal stamps the lower pCPU comes first."""
         self.parts = [part for buffer in self.buffers for part in self._open(buffer)]
         for part in self.parts:
-            part.more()
-        firsts = [part.first for part in self.parts if part.first >= 0]
+            part.step()
+        firsts = [int(part.first) for part in self.parts if part.first >= 0]
         origin = self.mapper.clock.origin = min(firsts, default=0)
         for part in self.parts:
-            if part.first - origin > part.page.limit:
+            if part.first - origin > part.limit:
                 part.leave_out(
                     f"{self.source.name}: the times of pCPU {part.cpu} lie further from the others than any recording "
                     "lasts; it is left out"
                 )
-        for events in merged(self.parts):
-            yield self.mapper.take(events)
+            part.origin = origin
+        self.mapper.tune()
+        columns = self.mapper.columns
+        weave = Weave(list(self.parts), columns)
+        while weave.fill():
+            yield columns
+            columns.fill = 0
+        yield columns
         self._finish()
 
     def _finish(self) -> None:
         """Sum up what the pCPUs' pages held."""
         counts: Counter[str] = Counter()
-        if self.parts:
-            sum_up(self.ring, self.plans, self.parts[0].unknown)
-        for plan in self.plans.values():
-            if plan.count:
-                counts[plan.kind] += plan.count
-                if plan.use < 0:
-                    self.unknown[plan.kind] += plan.count
-                if plan.short:
-                    self.unknown[f"{plan.kind} (too short)"] += plan.short
-        for part in self.parts:
-            for number, count in part.unknown.items():
-                counts[f"event {number}"] += count
-                self.unknown[f"event {number}"] += count
-        last = max((part.last for part in self.parts), default=0)
+        for number, count, short in self.ring.counts():
+            plan = self.plans.get(number)
+            kind = f"event {number}" if plan is None else plan.kind
+            counts[kind] += count
+            if plan is None or plan.use < 0:
+                self.unknown[kind] += count
+            if short:
+                self.unknown[f"{kind} (too short)"] += short
+        last = max((int(part.last) for part in self.parts), default=0)
         for sentence in overruns(self.layout):
             self.notes.append(sentence)
-        backwards = sum(part.backwards for part in self.parts)
+        backwards = sum(int(part.backwards) for part in self.parts)
         if backwards:
             self.notes.append(f"time stamps that went backwards on their pCPU, taken as the one before: {backwards}")
         self.finish(counts, last)

@@ -12,12 +12,14 @@ from typing import Final
 
 from exitless.errors import TraceError
 from exitless.record.block import Record
-from exitless.traces.merge import merged
+from exitless.record.columns import Columns
+from exitless.traces.merge import Weave
 from exitless.traces.opening import Source
-from exitless.traces.reader import Reader, Row, Vcpu, open_reader
+from exitless.traces.reader import Reader, Vcpu, open_reader
 from exitless.traces.recording import record_of
 from exitless.traces.xen import CPU_CHANGE, event_name
-from exitless.traces.xen_records import Shared, Window
+from exitless.traces.xen_records import Window
+from exitless.traces.xen_shared import Shared
 from exitless.vocab.exits import VMX_NAMES
 from exitless.vocab.svm_exits import SVM_NAMES
 
@@ -72,7 +74,7 @@ class Xentrace(Reader):
         self.windows: dict[int, tuple[array[int], array[int]]] = {}
         self.keeps = False
         self.of_pcpu: dict[int, Window] = {}
-        self.shared = Shared(self)
+        self.shared = Shared(source.name, self.clock_hz)
         self.vcpus = self.shared.vcpus
         self._scan()
         self.pcpus = max(self.windows, default=-1) + 1
@@ -110,14 +112,25 @@ class Xentrace(Reader):
             at += 12 + have
         self.shared.count(CPU_CHANGE, sum(len(starts) for starts, _ in self.windows.values()))
 
-    def rows(self) -> Iterator[list[Row]]:
+    def blocks(self) -> Iterator[Columns]:
         """Hand out rows merged by time stamp; at equal stamps the lower pCPU comes first."""
-        pcpus = [Window(self.shared, cpu, *self.windows[cpu]) for cpu in sorted(self.windows)]
-        self.of_pcpu = {p.cpu: p for p in pcpus}
-        firsts = [p.first_tsc for p in pcpus if p.first_tsc >= 0]
-        self.shared.start(min(firsts, default=0))
-        yield from merged(pcpus)
-        self._finish([p.last_ps for p in pcpus])
+        columns, shared = Columns([]), self.shared
+        pcpus = [
+            Window(shared, cpu, *self.windows[cpu], self.source.read_at, self.problem, columns, self.keeps)
+            for cpu in sorted(self.windows)
+        ]
+        self.of_pcpu = {int(p.cpu): p for p in pcpus}
+        shared.start(min((p.first_tsc for p in pcpus if p.first_tsc >= 0), default=0))
+        for pcpu in pcpus:
+            pcpu.step()
+        weave = Weave(list(pcpus), columns)
+        more = True
+        while more:
+            more = weave.fill()
+            self.done = shared.done
+            yield columns
+            columns.fill = 0
+        self._finish([int(p.last_ps) for p in pcpus])
 
     def _finish(self, last_ps: list[int]) -> None:
         """Sum up what the pCPUs' windows held."""
@@ -128,6 +141,7 @@ class Xentrace(Reader):
             raise TraceError(f"{self.source.name}: holds no event in any window{first}; expected at least one record")
         self.kinds = {f"0x{event:08x}": count for event, count in sorted(counts.items())}
         self.names = {f"0x{event:08x}": event_name(event) for event in counts if event_name(event)}
+        self.lost_events, self.lost_intervals = self.shared.lost_events, self.shared.lost_intervals
         self.duration_ps = max(last_ps, default=0)
         for sentence in self.shared.sentences():
             self.notes.append(sentence)
@@ -141,7 +155,7 @@ class Xentrace(Reader):
 
     def vendor(self) -> str:
         """Say whose exits these are, ``vmx`` or ``svm``, judged by what has been read so far."""
-        return vendor_of(self.shared.codes, self.shared.svm_events())
+        return vendor_of(self.shared.exits(), self.shared.svm_events())
 
     def exit_name(self, code: int) -> str:
         """Name an exit as Linux names it: by VMX's reason with its failed-entry flag, or by SVM's code."""
