@@ -22,13 +22,14 @@ class Host(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Vm(msgspec.Struct, forbid_unknown_fields=True):
-    """``[[vm]]``: a domain. ``kind`` is ``pv`` (dom0) or ``hvm``; ``pin`` one pCPU a vCPU, empty for none.
+    """``[[vm]]``: a domain. ``kind`` is ``pv`` or ``pvh`` (dom0) or ``hvm``; ``pin`` one pCPU a vCPU, empty for none.
 
     ``timer`` says how an hvm guest takes its tick: ``apic``, ``event`` (VIRQ_TIMER), or ``auto``: as its NIC.
     ``busy`` is true for a guest whose application never lets it halt. ``events`` is the ABI of its event channels:
     ``2-level`` or ``fifo``; ``callback`` how an hvm guest is told of them: ``vector`` (the global one), ``upcall`` (by
     its own local APIC), or ``auto``: as its mechanism. ``ipi`` is the mean time between two interprocessor interrupts
-    that each vCPU sends, empty for none; ``ipi_by`` is ``apic``, ``event``, or ``auto``: as its NIC. ``weight`` and
+    that each vCPU sends, empty for none; ``ipi_by`` is ``apic``, ``event``, or ``auto``: as its NIC. ``apic`` is
+    ``xapic`` or ``x2apic``, the mode of the local APICs of a domain that runs by VM entry. ``weight`` and
     ``cap`` (per cent of one pCPU, for all its vCPUs together, 0 for none) are the scheduler's.
     """
 
@@ -48,6 +49,7 @@ class Vm(msgspec.Struct, forbid_unknown_fields=True):
     ipi: str = ""
     ipi_by: str = "auto"
     ipi_vector: int = 0xFB
+    apic: str = "xapic"
 
 
 class Device(msgspec.Struct, forbid_unknown_fields=True):

@@ -194,8 +194,9 @@ class Hypervisor(PendingEoi):
             pcpu.slice_end = -1
             self.raise_softirq(pcpu, Softirq.SCHEDULE)
         self.scheduler_timers(pcpu)
-        for v in self.vcpus:
-            if v.timer_at >= 0 and v.pcpu == pcpu.number and v.timer_at <= self.now:
+        for number in list(pcpu.homed):
+            v: Vcpu = self.vcpus[number]
+            if v.timer_at >= 0 and v.timer_at <= self.now:
                 v.timer_at = -1
                 self.charge(pcpu, Cost.TIMER_CALLBACK)
                 self.guest_timer(pcpu, v)

@@ -97,6 +97,7 @@ class Pcpu:
     from when it is asked to choose for somebody until it does; ``last_tickled`` where it looked for an idle pCPU last;
     ``heaviest`` is the greatest weight in its run queue. Times are in ps.
     Shapes: ``queue`` vCPU numbers waiting, best first; with credit2 the first pCPU of a run queue holds it for all.
+        ``homed`` the numbers of the vCPUs that belong to this pCPU, whose timers are its own, in their order.
     """
 
     def __init__(self, number: i64) -> None:
@@ -117,6 +118,7 @@ class Pcpu:
         self.tick_at: i64 = -1
         self.timer_at: i64 = -1
         self.queue: list[i64] = []
+        self.homed: list[i64] = []
         self.saving: i64 = -1
         self.tickled: i64 = 0
         self.last_tickled: i64 = number
@@ -188,7 +190,8 @@ class Irq:
 
 
 class Domain:
-    """A domain: what its vCPUs share. ``is_pv`` is 1 for a PV domain. ``first`` is its first vCPU's number.
+    """A domain: what its vCPUs share. ``is_pv`` is 1 for a PV domain, ``serves`` for one that owns disk controllers and
+    has backends: dom0, PV or PVH. ``first`` is its first vCPU's number.
 
     With ``fifo`` 1 its event channels are those of ``words`` and ``blocks`` (one a vCPU), otherwise of ``shared``.
     ``weight`` is each of its vCPUs', ``cap`` per cent of one pCPU for all together (0 none), ``budget`` what credit2
@@ -198,6 +201,7 @@ class Domain:
     def __init__(self, number: i64, is_pv: i64) -> None:
         self.number: i64 = number
         self.is_pv: i64 = is_pv
+        self.serves: i64 = is_pv
         self.first: i64 = 0
         self.vcpus: i64 = 0
         self.shared: SharedInfo = SharedInfo()
@@ -223,7 +227,8 @@ class Vcpu:
     what it remembers of FIFO queues. ``talk_ps`` is the mean time between two interprocessor interrupts that it sends
     (0: none), ``talk_by`` one of Talk, ``talk_to`` the source that the one under way is for, ``ipi_source`` the
     source of those that it gets; ``send_to`` is the source for which its next EVTCHNOP_send is, ``serves`` the
-    ring that a backend's operation is for. Shapes: ``eoi_map`` the eight words of the EOI-exit bitmap recorded last.
+    ring that a backend's operation is for. ``sources`` are the numbers of those that interrupt it.
+    Shapes: ``eoi_map`` the eight words of the EOI-exit bitmap recorded last.
     """
 
     def __init__(self, number: i64, domain: Domain, index: i64, delivery: Delivery) -> None:
@@ -279,5 +284,6 @@ class Vcpu:
         self.ipi_source: i64 = -1
         self.send_to: i64 = -1
         self.serves: i64 = -1
+        self.sources: list[i64] = []
         self.eoi_map: vec[i64] = zeros(8)
         self.chance: Stream = Stream(0, 400 + number)
