@@ -87,7 +87,7 @@ function drawStatus() {
 
 function drawFacts() {
   const r = rec();
-  document.getElementById("scenario").innerHTML = `<b>${escaped(r.scenario || "record")}</b>${escaped(r.title)}`;
+  setHtml(document.getElementById("scenario"), `${LIVE && LIVE.scenarios.length > 1 ? scenarioChoice() : `<b>${escaped(r.scenario || "record")}</b>`}${escaped(r.title)}`);
   document.getElementById("scenario").title = r.title;
   if (LIVE) { if (!document.getElementById("redraw")) drawControls(); drawRedraw(); return; }
   const fact = (name, value) => `<span>${name}<span class="mono">${escaped(value)}</span></span>`;
