@@ -40,7 +40,7 @@ class Reader:
     ``problems`` are sentences about damage: with any of them the result is partial; ``notes`` are sentences on how
     the result is to be taken. ``done`` of ``size`` bytes have been read. Units: ``clock_hz`` is 0 for a clock in ns;
     ``clock_origin`` says where it comes from: recorded, given or assumed. ``host`` is what the recording says of the
-    machine it was made on: kernel, processor; "" for nothing.
+    machine it was made on: kernel, processor; "" for nothing. ``commands`` names threads.
     """
 
     format = ""
@@ -53,6 +53,7 @@ class Reader:
         self.clock_hz = clock_hz
         self.clock_origin = "given" if clock_hz else "recorded"
         self.host = ""
+        self.commands: dict[int, str] = {}
         self.vcpus: list[Vcpu] = []
         self.pcpus = 0
         self.kinds: dict[str, int] = {}
