@@ -61,7 +61,7 @@ BODIES = (
     ("kvm_vcpu_wakeup", "poll time 900 ns, polling invalid", (900, 0, 0)),
     ("kvm_vcpu_wakeup", "poll time 900 ns", (900, 0, -1)),
     ("kvm_hypercall", "nr 0x5 a0 0x0 a1 0x1 a2 0x0 a3 0xff", (5, 0)),
-    ("kvm_halt_poll_ns", "vcpu 2: halt_poll_ns 10000 (grow 0)", (2,)),
+    ("kvm_halt_poll_ns", "vcpu 2: halt_poll_ns 10000 (grow 0)", (2, 10_000, 0)),
     (
         "sched_switch",
         "prev_comm=CPU 0/KVM prev_pid=9 prev_prio=120 prev_state=R+ ==> next_comm=swapper/1 next_pid=0 next_prio=120",
@@ -75,6 +75,7 @@ BODIES = (
     ("local_timer_entry", "vector=236", (236,)),
     ("irq_handler_entry", "irq=36 name=virtio1-req.0", (36,)),
     ("softirq_entry", "vec=7 [action=SCHED]", (7,)),
+    ("softirq_exit", "vec=7 [action=SCHED]", (7,)),
 )  # fmt: skip
 
 
