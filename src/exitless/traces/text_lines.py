@@ -8,6 +8,7 @@ from librt.vecs import vec
 from mypy_extensions import i64
 
 from exitless.record.columns import Columns
+from exitless.traces.kvm import Use
 from exitless.traces.kvm_rows import Mapper
 from exitless.traces.merge import ROOM
 from exitless.traces.text_form import TextPlan, is_digit, is_space, is_word, stands
@@ -273,13 +274,14 @@ class Lines:
 
     Shapes: ``lately`` has what becomes of lines whose event's name stands at the same place of ``names``. ``plan``
     makes what becomes of one kind of line, ``begin`` learns from the first what the clock is and returns the time none
-    reaches, ``other`` looks at a line that is no event. ``gaps`` has how many records each pCPU lost just before its
+    reaches, ``other`` looks at a line that is no event, ``mark`` keeps what
+    somebody wrote. ``gaps`` has how many records each pCPU lost just before its
     next line. ``first`` and ``last`` are in ticks, -1 before the first line.
     """
 
     def __init__(
         self, line: Line, mapper: Mapper, plan: Callable[[str], TextPlan], begin: Callable[[int, bool], int],
-        other: Callable[[str], None],
+        other: Callable[[str], None], mark: Callable[[int, str], None],
     ) -> None:  # fmt: skip
         self.line: Line = line
         self.mapper: Mapper = mapper
@@ -297,6 +299,7 @@ class Lines:
         self._plan = plan
         self._begin = begin
         self._other = other
+        self._mark = mark
         self._tid: i64 = -1
         self._tgid: i64 = -1
 
@@ -324,9 +327,13 @@ class Lines:
             self.mapper.lost(rate.ps(before - self.first), line.cpu, lost, rate.ps(self.last - self.first))
         if plan is None or plan.use <= 0:
             return
+        now: i64 = self.mapper.rate.ps(self.last - self.first)
+        if plan.use == Use.MARK:
+            self._mark(now, data[line.body : end].decode("utf-8", "replace"))
+            return
         values: vec[i64] = self.mapper.values
         if plan.read(line.tid, data, line.body, end, values):
-            self.mapper.event(self.mapper.rate.ps(self.last - self.first), line.cpu, plan.use, values)
+            self.mapper.event(now, line.cpu, plan.use, values)
         else:
             plan.unread += 1
 

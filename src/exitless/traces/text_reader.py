@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from exitless.errors import TraceError
 from exitless.record.columns import Columns
-from exitless.traces.kvm import TRACEPOINTS, Use, known
+from exitless.traces.kvm import MARKER, TRACEPOINTS, Use, known
 from exitless.traces.kvm_reader import TICKS, LinuxReader
 from exitless.traces.kvm_rows import Clock
 from exitless.traces.kvm_text import text_plan
@@ -42,7 +42,7 @@ class TextReader(LinuxReader):
         super().__init__(source, clock_hz)
         self.size = source.size
         self.plans: dict[str, TextPlan] = {}
-        self.lines = Lines(self.line(), self.mapper, self.plan, self._begin, self._other)
+        self.lines = Lines(self.line(), self.mapper, self.plan, self._begin, self._other, self._mark)
 
     @classmethod
     def line(cls) -> Line:
@@ -75,6 +75,8 @@ class TextReader(LinuxReader):
                 raise TraceError(f"{self.source.name}: has more than {MOST_KINDS} kinds of events; expected fewer")
             use = TRACEPOINTS[kind][0] if kind in TRACEPOINTS else Use.NAME_ONLY if known(kind) else Use.UNKNOWN
             plan = self.plans[kind] = text_plan(kind, use)
+            if kind == MARKER:
+                plan.use = Use.MARK
         return plan
 
     def _begin(self, first: int, ticks: bool) -> int:
@@ -96,6 +98,10 @@ class TextReader(LinuxReader):
         elif lost.cpu < MOST_CPUS:
             gaps = self.lines.gaps
             gaps[lost.cpu] = gaps.get(lost.cpu, 0) + lost.lost
+
+    def _mark(self, now: int, text: str) -> None:
+        """Keep what somebody wrote into the recording."""
+        self.marks.append((now, text.removeprefix("tracing_mark_write: ").strip()))
 
     def blocks(self) -> Iterator[Columns]:
         """Hand out the rows of the lines as they come. A line that is too long is cut."""
