@@ -9,7 +9,8 @@ from typing import Any, Final
 from rich.console import Console
 
 from exitless.cli.output import console, ns, progress, write_json
-from exitless.cli.read import PATIENCE, frequency, table
+from exitless.cli.read import PATIENCE, frequency
+from exitless.cli.read_why import table
 from exitless.errors import TraceError
 from exitless.record.block import Header, Record
 from exitless.record.store import write as store

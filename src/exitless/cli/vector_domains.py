@@ -89,6 +89,7 @@ NUMBERS: Final[dict[str, Sequence[int]]] = {
     "ran": SPANS, "ratelimit": SPANS, "credit": CREDIT2, "leaf": (0, 1, 2, 3, 0x40, 0x43, 0x7F), "upcall": VCPUS,
     "features": (0, 0x100, 0x200, 0x300, 0x400, 0x500, 0x700), "init_control_error": (0, 22, 38),
     "irq": (0, 1, 2, 16), "since_ps": TIMES, "now_ps": TIMES, "armed_ps": TIMES, "limit": (1, 2, 8, 10),
+    "msr": (0, 0x800, 0x808, 0x8FF, 0x1FFF, 0x2000, 0xBFFFFFFF, 0xC0000000, 0xC0001FFF, 0xC0002000, 0xFFFFFFFF),
     "vector": BYTE, "rvi": CLASSES, "svi": CLASSES, "nv": BYTE, "wakeup_vector": (0xF1, 0xF2), "vtpr": CLASSES,
     "upcall_vector": (0, 15, 16, 0xF3, 255), "lapic_vector": (-1, 0, 16, 0x51, 255), "notification_vector": (0xF2,
         0, 0x1F2),

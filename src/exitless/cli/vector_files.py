@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from exitless.arch.vmx.vmcs import load_event, load_interruptibility
 from exitless.cli.main import near
 from exitless.errors import ScenarioError, TraceError
 from exitless.mech.conformance import Play
@@ -232,17 +233,9 @@ class _Reader:
         state = oracle.state
         state.activity = number("init.activity", init.activity, LOW)
         blocking = number("init.interruptibility", init.interruptibility, LOW)
-        state.sti_blocking, state.mov_ss_blocking, state.nmi_blocking = (
-            blocking & 1,
-            blocking >> 1 & 1,
-            blocking >> 3 & 1,
-        )
-        state.other_blocking = blocking & ~11
+        load_interruptibility(state, blocking)
         state.interrupt_flag = number("init.rflags", init.rflags, LOW) >> 9 & 1
-        inject = number("init.inject", init.inject, LOW)
-        if inject >> 31:
-            state.entry_vector, state.entry_type = inject & 255, inject >> 8 & 7
-            state.entry_bits = inject & 0x7FFFF800
+        load_event(state, number("init.inject", init.inject, LOW))
         play.handler_mode = number("init.isr_mode", init.isr_mode, 4)
 
     def play(self) -> Play:

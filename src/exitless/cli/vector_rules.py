@@ -115,9 +115,13 @@ def lengths(owner: str, name: str) -> int:
     """Return how many words an argument has that is words."""
     if name in REGISTERS:
         return 8
-    return {"unpack_descriptor": 16, "descriptor_reserved": 16, "update_priority": 1024, "find_descriptor": 8}.get(
-        owner, 2 if name in ("taken", "selector") or owner == "unpack_physical" else 4
-    )
+    return {
+        "unpack_descriptor": 16,
+        "descriptor_reserved": 16,
+        "update_priority": 1024,
+        "load_msr_bitmap": 1024,
+        "find_descriptor": 8,
+    }.get(owner, 2 if name in ("taken", "selector") or owner == "unpack_physical" else 4)
 
 
 def every_value(rule: Rule) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,7 @@ from mypy_extensions import i64
 from exitless.arch.vmx.controls import Activity, Controls, has_vid
 from exitless.arch.vmx.injection import GuestState
 from exitless.arch.vmx.virtual_apic import VirtualApic
+from exitless.arch.vmx.vmcs import interruptibility
 from exitless.vocab.exits import Exit
 
 NO_VECTOR: Final = -1
@@ -66,7 +67,7 @@ def save_at_exit(
     if state.activity == Activity.MWAIT:
         state.activity = Activity.ACTIVE
     out.activity = state.activity
-    out.interruptibility = state.sti_blocking | state.mov_ss_blocking * 2 | state.nmi_blocking * 8
+    out.interruptibility = interruptibility(state)
     out.interrupt_flag = state.interrupt_flag
     state.entry_vector = -1
     vapic.recognized = 0

@@ -32,9 +32,15 @@ function priority(now) {
   return tpr >> 4 >= svi >> 4 ? tpr : svi & 0xf0;
 }
 
+// A real guest's registers of which a trace tells nothing: every bit and field is unknown.
+function untold(found) {
+  const { values, changes, events } = found || { values: [[[], [0, 255]]], changes: [], events: false };
+  return { virtual: false, posted: false, apic: true, events, values, changes };
+}
+
 function registersSection() {
   const r = rec(), vcpu = shownVcpu();
-  const found = r.registers[vcpu];
+  const told = r.registers[vcpu], found = told && told.apic ? told : r.origin !== "simulated" && vcpu >= 0 && (r.owns || [])[vcpu] !== DOM0 ? untold(told) : told;
   const scale = scaleOf(state.cursor);
   const step = state.sel && selected() ? `<span class="stepno">step ${state.sel.step + 1} of ${selected().cards.length}</span>` : "";
   const where = vcpu >= 0 ? ` <span class="quiet">${escaped(vcpuName(r, vcpu))} at <span class="mono">${clock(state.cursor, scale)}</span> ${scale.name}</span>` : "";
@@ -42,20 +48,23 @@ function registersSection() {
   if (!found || !found.apic) {
     const why = vcpu >= 0 && (r.owns || [])[vcpu] === DOM0
       ? `${vcpuName(r, vcpu)} is a PV guest: it has no virtual APIC, only event channels.`
-      : "No row of this record moves a vector through a virtual APIC here; its registers are unknown.";
+      : r.origin === "simulated" && found && found.events
+        ? `Under ${r.name} interrupts reach ${vcpuName(r, vcpu)} as event channels: an upcall is injected, and no vector moves through a virtual APIC.`
+        : "No row of this record moves a vector through a virtual APIC here; its registers are unknown.";
     return `${top}<dl class="besides">${lapicLine(r)}${eventsLine(r, vcpu, found)}</dl><p class="quiet">${escaped(why)}</p></section>`;
   }
   const { before, after } = registersAt(found, state.cursor);
   const open = found.virtual && after.vppr >= 0 ? (after.vppr >> 4) + 1 : -1;
   const grids = [F.PIR, F.VIRR, F.VISR].map((f) => {
-    if (f === F.PIR && !found.posted) return `<figure class="none"><figcaption><b>PIR</b></figcaption><p>${r.origin === "simulated" ? "– no posted-interrupt descriptor under this mechanism" : "? not in this record"}</p></figure>`;
+    if (f === F.PIR && !found.posted && r.origin === "simulated") return '<figure class="none"><figcaption><b>PIR</b></figcaption><p>– no posted-interrupt descriptor under this mechanism</p></figure>';
     return `<figure><figcaption><b>${nameOfSet(found, f)}</b> <span class="mono">${bitList(found, after[f])}</span></figcaption>${gridSvg(found, f, before[f], after[f], f === 0, f === F.VIRR ? open : -1)}</figure>`;
   });
   const direct = selected() && r.hostVectors[selected().source] === selected().vector;
-  const note = found.virtual ? "" : `<p class="quiet">${r.host === "Xen" ? "Xen" : "The host"} keeps this local APIC in its own memory.${direct ? " While the guest runs, the selected vector is delivered directly and goes past it." : ""}</p>`;
+  const real = r.origin !== "simulated";
+  const note = real ? '<p class="quiet">Dots and ? are what no row of this trace tells.</p>' : found.virtual ? "" : `<p class="quiet">${r.host === "Xen" ? "Xen" : "The host"} keeps this local APIC in its own memory.${direct ? " While the guest runs, the selected vector is delivered directly and goes past it." : ""}</p>`;
   return `${top}<div class="grids">${grids.join("")}</div>`
-    + `<p class="key"><span>row: class, column: low nibble</span><span class="signs">${keySign("set")}set now ${keySign("cleared")}cleared now${open >= 0 ? ' <svg viewBox="0 0 12 12" aria-hidden="true"><path class="vppr" d="M0 6h12"/></svg>VPPR' : ""}</span></p>`
-    + `<div class="fields">${fieldCells(r, found, before, after)}</div><dl class="besides">${found.virtual ? bitmapLine(found, before, after) + recognizedLine(found, after) : ""}${lapicLine(r)}${eventsLine(r, vcpu, found)}</dl>${note}</section>`;
+    + `<p class="key"><span>row class, column nibble</span><span class="signs">${keySign("set")}set now ${keySign("cleared")}cleared now${open >= 0 ? ' <svg viewBox="0 0 12 12" aria-hidden="true"><path class="vppr" d="M0 6h12"/></svg>VPPR' : ""}</span></p>`
+    + `<div class="fields">${fieldCells(r, found, before, after)}</div><dl class="besides">${found.virtual || real ? bitmapLine(found, before, after) + recognizedLine(found, after) : ""}${lapicLine(r)}${eventsLine(r, vcpu, found)}</dl>${note}</section>`;
 }
 
 // Eight fields: value before, if it has just changed, and now; a dash where the mechanism has none, ? where no row tells.
