@@ -66,6 +66,8 @@ def build(scenario: Scenario, name: str, mechanism_name: str, seed: int, length_
     machine.timeslice = time_within(host.timeslice, SHORTEST_PS, LONGEST_PS, "host.timeslice")
     machine.ratelimit = time_within(host.ratelimit, 0, LONGEST_PS, "host.ratelimit")
     machine.tick = time_within(host.tick, SHORTEST_PS, LONGEST_PS, "host.tick")
+    machine.drops_limited = int(scenario.switches.drops_limited)
+    machine.irq_ratelimit = within(host.irq_ratelimit, 0, 10**9, "host.irq_ratelimit in 10 ms")
     machine.posted_vector = HostVector.POSTED_NOTIFICATION
     machine.wakeup_vector = HostVector.POSTED_WAKEUP
     machine.rescan_pir = int(scenario.switches.rescan_pir)

@@ -8,7 +8,8 @@ import msgspec
 class Host(msgspec.Struct, forbid_unknown_fields=True):
     """``[host]``: physical CPUs, clock, cost table, and Xen's scheduler: ``credit2`` (its default) or ``credit``.
 
-    Both have the ``ratelimit``; ``timeslice`` and ``tick`` are credit's.
+    Both have the ``ratelimit``; ``timeslice`` and ``tick`` are credit's. ``irq_ratelimit`` is how many interrupts of a
+    device in 10 ms are too many, so that Xen switches it off for 10 ms; 0 for no limit.
     """
 
     pcpus: int = 4
@@ -18,6 +19,7 @@ class Host(msgspec.Struct, forbid_unknown_fields=True):
     timeslice: str = "30 ms"
     ratelimit: str = "1 ms"
     tick: str = "10 ms"
+    irq_ratelimit: int = 10_000
     cost: dict[str, str] = {}
 
 
@@ -131,12 +133,14 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     source reads (candidate problem C1, confirmed by nobody); ``idle_polls`` false makes idle pCPUs need an interrupt;
     ``assist_while_blocked`` true lets a vCPU that has just blocked pass vmx_intr_assist once more, as Xen's
     source reads,
-    which loses wake-ups with VT-d posting.
+    which loses wake-ups with VT-d posting. ``drops_limited`` false tells the guest also of the interrupt by which its
+    device came too often.
     """
 
     rescan_pir: bool = True
     idle_polls: bool = True
     assist_while_blocked: bool = False
+    drops_limited: bool = True
 
 
 class Bound(msgspec.Struct, forbid_unknown_fields=True):

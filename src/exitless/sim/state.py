@@ -9,7 +9,7 @@ from exitless.arch.x86.lapic import LocalApic
 from exitless.arch.xen.credit import DEFAULT_WEIGHT, Account
 from exitless.arch.xen.credit2 import INITIAL_CREDIT
 from exitless.arch.xen.dpci import DpciRecord
-from exitless.arch.xen.eoi_stack import EoiStack
+from exitless.arch.xen.eoi_stack import EoiStack, Rate
 from exitless.arch.xen.fifo import ControlBlock, EventArray
 from exitless.arch.xen.fifo_guest import Cursor
 from exitless.arch.xen.pirq import AckType, PirqGuest
@@ -170,7 +170,9 @@ class Irq:
 
     ``ack`` is one of AckType, ``bound`` the account of the one guest it is bound to, ``held_on`` the pCPU on whose
     pending-EOI stack it is (-1 none), ``forced_at`` when Xen ends it if the guest has not, in ps (-1 not armed).
-    ``taken`` counts do_IRQ for it, ``raised`` what became a request or an event, ``merged`` what met one on its way.
+    ``taken`` counts do_IRQ for it, ``raised`` what became a request or an event, ``merged`` what met one on its way,
+    ``dropped`` what came too often (``rate``). ``off`` is 1 while it is switched off for that, ``held`` 1 when its
+    device has a message to send then.
     """
 
     def __init__(self, number: i64, source: i64, vector: i64, pcpu: i64) -> None:
@@ -187,6 +189,10 @@ class Irq:
         self.taken: i64 = 0
         self.raised: i64 = 0
         self.merged: i64 = 0
+        self.dropped: i64 = 0
+        self.rate: Rate = Rate()
+        self.off: i64 = 0
+        self.held: i64 = 0
 
 
 class Domain:
@@ -227,7 +233,8 @@ class Vcpu:
     what it remembers of FIFO queues. ``talk_ps`` is the mean time between two interprocessor interrupts that it sends
     (0: none), ``talk_by`` one of Talk, ``talk_to`` the source that the one under way is for, ``ipi_source`` the
     source of those that it gets; ``send_to`` is the source for which its next EVTCHNOP_send is, ``serves`` the
-    ring that a backend's operation is for. ``sources`` are the numbers of those that interrupt it.
+    ring that a backend's operation is for. ``sources`` are the numbers of those that interrupt it,
+    ``fronts`` those of the rings that its backends serve.
     Shapes: ``eoi_map`` the eight words of the EOI-exit bitmap recorded last.
     """
 
@@ -285,5 +292,6 @@ class Vcpu:
         self.send_to: i64 = -1
         self.serves: i64 = -1
         self.sources: list[i64] = []
+        self.fronts: list[i64] = []
         self.eoi_map: vec[i64] = zeros(8)
         self.chance: Stream = Stream(0, 400 + number)
