@@ -13,7 +13,7 @@ HOT := $(wildcard tests/bits tests/vocab tests/arch tests/mech tests/record test
 SOURCES := $(shell find src bench -type f ! -name '*.py[co]' ! -path '*.egg-info/*' | LC_ALL=C sort)
 SAVED := $(shell cat $(VENV)/.sources 2>/dev/null)
 
-.PHONY: help demo test bench lint pages validation whatif-score pictures shots mutants clean
+.PHONY: help demo test bench lint pages validation whatif-score judge-rates pictures shots mutants clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make pages   write docs/vocabulary.md, docs/coverage.md and docs/properties.md from the source"
 	@echo "make validation  write docs/validation.md: netperf's published counts, and replays, beside ours"
 	@echo "make whatif-score  write docs/whatif-score.md: predictions against published pairs, simulations and recordings"
+	@echo "make judge-rates  write docs/judge-rates.md: how many faults put into recordings the judge finds"
 	@echo "make pictures  draw docs/pictures anew"
 	@echo "make shots   photograph the workbench into docs/shots (needs chromium and chromedriver)"
 	@echo "make mutants  change the rules of arch one place at a time, and count how often a test notices; PART=x86: one folder"
@@ -58,6 +59,9 @@ validation: $(VENV)/.form-$(FORM)
 
 whatif-score: $(VENV)/.form-$(FORM)
 	$(BIN)/python -m tools.whatif_score
+
+judge-rates: $(VENV)/.installed
+	PYTHONPATH=src:tests $(BIN)/python -m tools.judged
 
 # One interrupt whose handler another device's interrupt cuts in two, and below it one that meets the same on a port.
 PICTURE := show mail --length "60 ms" --mechanism vtd-posted --mechanism pvhvm --source nic --nth 596

@@ -17,6 +17,8 @@ from exitless.scenario import library_names, load
 from exitless.vocab.table import TABLE
 from tests.house.tree import ROOT, SRC
 from tools.coverage import coverage_page
+from tools.judged import judge_page
+from tools.whatif_page import whatif_page
 
 GENERATED = "<!-- written by `make pages`; edit the source, not this page -->"
 
@@ -42,6 +44,16 @@ def vocabulary_page() -> str:
 def sources_page() -> str:
     """Return docs/coverage.md."""
     return f"{GENERATED}\n\n{coverage_page()}"
+
+
+def judged_page() -> str:
+    """Return docs/judge.md."""
+    return f"{GENERATED}\n\n{judge_page()}"
+
+
+def whatif_rules_page() -> str:
+    """Return docs/whatif.md."""
+    return f"{GENERATED}\n\n{whatif_page()}"
 
 
 def properties_page() -> str:
@@ -114,7 +126,7 @@ def laws_page() -> str:
 
 PAGES = {
     "vocabulary.md": vocabulary_page, "coverage.md": sources_page, "properties.md": properties_page,
-    "laws.md": laws_page,
+    "laws.md": laws_page, "judge.md": judged_page, "whatif.md": whatif_rules_page,
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """``exitless whatif``: from recordings, records and pasted tables; its JSON, its table, and how it refuses."""
 
+import csv
 import io
 import json
 import lzma
@@ -82,6 +83,55 @@ def test_the_table_fits_and_names_the_origin_of_its_numbers(
     flat = " ".join(out.split())
     assert "before: measured, from" in flat and "predicted, by these rules" in flat
     assert "cites Linux pci/xen.c xen_hvm_msi_init" in flat and "* counts something else than exits" in flat
+
+
+def test_csv_has_a_line_a_row_and_the_sum(capsys: pytest.CaptureFixture[str], table: str, tmp_path: Path) -> None:
+    """The rows are those of the JSON document; both at once to standard output are refused."""
+    d = document(capsys, table, "--enable", "apicv")
+    status, out, _ = said(capsys, table, "--enable", "apicv", "--csv", "-")
+    lines = list(csv.DictReader(io.StringIO(out)))
+    assert status == 0
+    assert [(line["reason"], int(line["after"])) for line in lines[:-1]] == [
+        (r["reason"], r["after"]) for r in d["rows"]
+    ]
+    assert (lines[-1]["reason"], int(lines[-1]["after"])) == ("all exits", d["total"]["after"])
+    file = tmp_path / "rows.csv"
+    assert main(["whatif", table, "--enable", "apicv", "--csv", str(file)]) == 0
+    assert file.read_text() == out
+    capsys.readouterr()
+    status, out, err = said(capsys, table, "--enable", "apicv", "--csv", "-", "--json", "-")
+    assert (status, out) == (2, "") and "cannot both" in err
+
+
+PASTED = {
+    "perf kvm stat": (
+        "             VM-EXIT    Samples  Samples%     Time%    Min Time    Max Time         Avg time\n\n"
+        "  EXTERNAL_INTERRUPT      100    50.00%    50.00%      0.50us     10.00us      1.00us ( +-   1.00% )\n"
+        "           MSR_WRITE      100    50.00%    50.00%      0.50us     10.00us      1.00us ( +-   1.00% )\n\n"
+        "Total Samples:200, Total events handled time:200.00us.\n"
+    ),
+    "perf stat": (
+        " Performance counter stats for 'sleep 1':\n\n             1,000      kvm:kvm_exit\n"
+        "               400      kvm:kvm_eoi\n               400      kvm:kvm_inj_virq\n\n   1.0 seconds time elapsed\n"
+    ),
+    "xentrace records": XENTRACE,
+    "cycles": "vmcall 1000\nipi 6000\n",
+}
+
+
+@pytest.mark.parametrize("form", list(PASTED))
+@pytest.mark.parametrize("name", list(MECHANISMS))
+def test_every_mechanism_is_asked_of_every_form_of_table_on_standard_input(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, form: str, name: str
+) -> None:
+    """Each gives a prediction within its own interval, or says in one sentence why it cannot."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(PASTED[form].encode())))
+    status, out, err = said(capsys, "-", "--enable", name, "--json", "-")
+    assert status == 0, err
+    d = json.loads(out)
+    total = d["total"]
+    assert 0 <= total["low"] <= total["after"] <= total["high"]
+    assert all(row["rule"] and row["evidence"] for row in d["rows"])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ Row = tuple[int, int, int, int, int, int]
 Changed = tuple[list[Row], int, int]
 
 VINTR = (0x64, 7)
-FOREIGN = 0x71
+FOREIGN = 0x76
 UNTOLD = -1
 LONG_PS = 50 * 10**9
 

@@ -15,8 +15,9 @@ from exitless.judge.vcpu import RUNSTATE_NAMES, Row
 from exitless.record.store import is_record
 from exitless.study.cites import reference
 from exitless.traces.opening import open_source
-from exitless.traces.reader import Reader, reader_of, unknown
+from exitless.traces.reader import Reader, open_reader, reader_of, unknown
 from exitless.traces.record_reader import RecordReader
+from exitless.traces.trace_dat import TraceDat
 from exitless.vocab.kinds import Kind
 from exitless.vocab.table import BY_KIND
 
@@ -93,7 +94,7 @@ def document(path: str, clock_hz: int, every: bool) -> dict[str, Any]:
         ordered = not (reader.clock == LOCAL and reader.pcpus > 1)
         own = isinstance(reader, RecordReader) and reader.simulated
         case = judge(batches(), ordered, not is_xen(reader), own, reader.pcpus, reader.marks_again)
-        return written(reader, case, every)
+        return written(reader, case, path, every)
 
 
 def is_xen(reader: Reader) -> bool:
@@ -101,8 +102,23 @@ def is_xen(reader: Reader) -> bool:
     return reader.xen if isinstance(reader, RecordReader) else reader.format.startswith("xentrace")
 
 
-def written(reader: Reader, case: Case, every: bool) -> dict[str, Any]:
+def marks_of(path: str, reader: Reader) -> list[tuple[int, str]]:
+    """Return what somebody wrote into a recording, with its times in ps; the binary form is read again for it."""
+    if not isinstance(reader, TraceDat) or path == "-":
+        return reader.marks
+    with open_reader(path) as again:
+        return again.read_marks() if isinstance(again, TraceDat) else []
+
+
+def between(time: int, marks: list[tuple[int, str]]) -> str:
+    """Say before which mark a time lies; nothing without marks."""
+    after = next((f'before the mark "{text}"' for at, text in marks if at >= time), "")
+    return after or (f'after the last mark, "{marks[-1][1]}"' if marks else "")
+
+
+def written(reader: Reader, case: Case, path: str, every: bool) -> dict[str, Any]:
     """Write down what was found."""
+    marks = marks_of(path, reader) if case.findings else []
     findings = case.findings if every else one_each(case.findings)
     return {
         "file": reader.source.name,
@@ -115,12 +131,13 @@ def written(reader: Reader, case: Case, every: bool) -> dict[str, Any]:
         "laws": {law.name: case.why_not(law) or "asked" for law in LAWS},
         "partial": bool(reader.problems),
         "problems": reader.problems,
-        "findings": [found(finding, reader) for finding in findings],
+        "findings": [found(finding, reader, marks) for finding in findings],
     }
 
 
-def found(finding: Finding, reader: Reader) -> dict[str, Any]:
+def found(finding: Finding, reader: Reader, marks: list[tuple[int, str]]) -> dict[str, Any]:
     """Write down one finding."""
+    where = between(finding.row[0], marks)
     time, kind, pcpu, place, _, _ = finding.row
     row = BY_KIND[kind]
     return {
@@ -133,7 +150,7 @@ def found(finding: Finding, reader: Reader) -> dict[str, Any]:
         "says": finding.law.says,
         "why": finding.says,
         "cites": finding.law.cites,
-        "phase": finding.phase,
+        "phase": f"{finding.phase}, {where}" if where else finding.phase,
         "state": finding.state,
         "before": [{"time_ns": e[0] // 1000, "event": event_text(e, reader)} for e in finding.before],
     }

@@ -1,12 +1,14 @@
 """``exitless whatif``: the exits of a recording or a pasted table under other mechanisms."""
 
 import argparse
+import csv
+import io
 from typing import Any, Final
 
 from rich.console import Console
 
 from exitless.cli.main import near
-from exitless.cli.output import Patience, console, ns, write_json
+from exitless.cli.output import Patience, console, ns, write_json, write_whole
 from exitless.cli.tables import new_table
 from exitless.errors import ExitlessError, TraceError
 from exitless.record.store import is_record, read
@@ -37,6 +39,7 @@ def add_parser(subparsers: Any) -> None:
     p.add_argument("--disable", action="append", default=[], metavar="NAMES", help="the same, to be switched off")
     p.add_argument("--cpu-hz", metavar="HZ", help='clock of a recording that holds none, for example "2.6 GHz"')
     p.add_argument("--json", metavar="FILE", help="write the prediction as JSON (- for standard output)")
+    p.add_argument("--csv", metavar="FILE", help="write the rows of the prediction as CSV (- for standard output)")
     p.set_defaults(run=run)
 
 
@@ -163,11 +166,24 @@ def print_rules(out: Console, d: dict[str, Any]) -> None:
         out.print(f"note: {note}")
 
 
+def as_csv(d: dict[str, Any]) -> str:
+    """Return one line a row and one for the sum of the exits."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    columns = ["reason", "before", "after", "low", "high", "sure", "exit", "rule", "evidence"]
+    lines.writerow(columns)
+    lines.writerows([row[column] for column in columns] for row in d["rows"])
+    lines.writerow(["all exits", *(d["total"][column] for column in columns[1:5]), "", True, "", ""])
+    return text.getvalue()
+
+
 def run(args: argparse.Namespace) -> int:
     """Do it. Returns: 0. Errors: ExitlessError, for a wrong name or a file that cannot be used."""
     from exitless.cli.read import frequency
 
     enable, disable = names_of(args.enable, "--enable"), names_of(args.disable, "--disable")
+    if args.json == "-" and args.csv == "-":
+        raise ExitlessError("--json - and --csv - cannot both go to standard output; give one of them a file")
     if not enable and not disable:
         raise ExitlessError(f"exitless whatif: expected --enable or --disable with one of {', '.join(MECHANISMS)}")
     for name in enable:
@@ -177,10 +193,14 @@ def run(args: argparse.Namespace) -> int:
     if not seen.rows:
         raise TraceError(f"{args.file}: holds no VM exits; expected some, to predict what becomes of them")
     document = Prediction(seen, enable, disable).as_json("standard input" if args.file == "-" else args.file)
-    if args.json != "-":
+    if "-" not in (args.json, args.csv):
         out = console()
         print_prediction(out, document)
         print_rules(out, document)
     if args.json:
         write_json(document, args.json)
+    if args.csv == "-":
+        print(as_csv(document), end="")
+    elif args.csv:
+        write_whole(args.csv, as_csv(document).encode())
     return 0

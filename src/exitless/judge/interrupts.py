@@ -22,6 +22,8 @@ MERGED, MASKED, LEVEL = 1, 2, 4
 SPURIOUS: Final = 7
 PINS: Final = 16
 LOWEST: Final = 16
+# One NMI is taken and one more held pending, each by an entry of its own; and one entry may find them blocked.
+NMI_ENTRIES: Final = 3
 
 
 def name(vector: int) -> str:
@@ -40,7 +42,9 @@ def request(j: Case, v: Vcpu | None, row: Row) -> None:
                 other.asked.add(vector)
                 other.dirty = True
         return
-    if vector != NMI:
+    if vector == NMI:
+        v.nmis = NMI_ENTRIES
+    else:
         if not j.delivery and v.apic.may_be_requested(vector):
             set_bit(v.apic.most.isr, 0, PACKED, vector)
         v.apic.request(vector)
@@ -50,6 +54,15 @@ def request(j: Case, v: Vcpu | None, row: Row) -> None:
             v.fresh.add(vector)
     if v.runs == RunState.BLOCKED and v.reason in HALTS and v.owed is None:
         v.owed = row
+
+
+def init(j: Case, v: Vcpu | None, row: Row) -> None:
+    """A guest sent an IPI; one without a vector may be an INIT, which resets local APICs of others when it arrives."""
+    if row[4] < 0:
+        for other in j.vcpus:
+            if other is not v:
+                other.forget_apic()
+                other.resets = True
 
 
 def inject(j: Case, v: Vcpu | None, row: Row) -> None:

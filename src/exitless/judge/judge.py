@@ -26,6 +26,7 @@ HANDLERS: Final[dict[int, Handler]] = {
     Kind.IRQ_REINJECT: interrupts.inject_again,
     Kind.IRQ_WINDOW: interrupts.window,
     Kind.IRQ_DELIVER: interrupts.deliver,
+    Kind.GUEST_IPI: interrupts.init,
     Kind.GUEST_LINE: interrupts.line,
     Kind.IOAPIC_SET: interrupts.line,
     Kind.IRQ_EOI: interrupts.end,

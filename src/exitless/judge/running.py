@@ -30,12 +30,15 @@ def enter(j: Case, v: Vcpu | None, row: Row) -> None:
         return
     if v.carrier is not None:
         settle(j, v)
+    if v.resets:
+        v.forget_apic()
+        v.resets = False
     placed(j, v, row)
     if v.mode == Mode.GUEST:
         j.break_(laws.PAIRED, v, row, "the guest runs")
     if row[4] >= 0 and v.field != UNTOLD and row[4] != v.field and v.mode == Mode.HYPERVISOR:
         j.break_(laws.DELIVERED, v, row, f"{name(v.field)} was injected" if v.field >= 0 else "nothing was injected")
-    if v.open and v.field == NONE:
+    if v.open and v.field == NONE and not v.nmis:
         top = v.apic.top_sure()
         if top >= 0 and top not in v.fresh:
             j.break_(laws.USED, v, row, f"{name(top)} is requested")
@@ -51,6 +54,7 @@ def enter(j: Case, v: Vcpu | None, row: Row) -> None:
             v.window = Window.PERHAPS
     v.mode = Mode.GUEST
     v.field = NONE
+    v.nmis = max(0, v.nmis - 1)
 
 
 def leave(j: Case, v: Vcpu | None, row: Row) -> None:
@@ -119,6 +123,8 @@ def runstate(j: Case, v: Vcpu | None, row: Row) -> None:
     if old == RunState.RUNNING and j.on.get(pcpu) == place:
         j.on[pcpu] = NONE
     v.runs, v.pcpu = new, UNKNOWN
+    if new == RunState.OFFLINE:
+        v.forget_apic()
     if new == RunState.BLOCKED:
         block(j, v, row)
 

@@ -43,7 +43,8 @@ class Vcpu:
     ``told`` and ``asked`` the vectors injected and requested since all was unknown (``blank``). ``field`` is the vector
     in the entry-injection field, ``last`` the one that was in it last. ``runs`` is the runstate and ``pcpu`` where;
     ``owed`` is the request that must wake it, ``slept`` the moment it went to sleep over a request. ``overtaken`` is a
-    vector in service over which a masked one was injected, with the number of that finding.
+    vector in service over which a masked one was injected, with the number of that finding. ``nmis`` are entries that
+    may inject an NMI, of which no tracer tells; ``resets`` tells that an INIT may be on its way.
     """
 
     def __init__(self, place: int) -> None:
@@ -69,6 +70,8 @@ class Vcpu:
         self.pcpu = UNKNOWN
         self.woken = False
         self.overtaken = (NONE, NONE)
+        self.nmis = 0
+        self.resets = False
         self.owed: Row | None = None
         self.slept: Row | None = None
         self.recent: deque[Row] = deque(maxlen=LAST_EVENTS)
@@ -88,21 +91,25 @@ class Vcpu:
             "pcpu": self.pcpu if self.pcpu >= 0 else None,
         }
 
-    def forget(self) -> None:
-        """Events were lost: nothing is known any more."""
+    def forget_apic(self) -> None:
+        """Nothing is known any more of its local APIC and of what is to be injected."""
         self.apic.forget()
         self.fresh.clear()
         self.told.clear()
         self.asked.clear()
         self.blank = True
+        self.field = self.last = UNTOLD
+        self.dirty = True
+        self.overtaken = (NONE, NONE)
+
+    def forget(self) -> None:
+        """Events were lost: nothing is known any more."""
+        self.forget_apic()
         self.mode = Mode.UNKNOWN
         self.carrier = None
-        self.field = self.last = UNTOLD
         self.closed = False
         self.window = Window.PERHAPS
         self.open = False
-        self.dirty = True
         self.runs = self.pcpu = UNKNOWN
         self.woken = False
         self.owed = self.slept = None
-        self.overtaken = (NONE, NONE)

@@ -61,7 +61,7 @@ RULES: Final = (
     # x2APIC: one MSR where there were several accesses to a page
     Rule("x2apic", True, (C.ICR_HIGH, C.ICR_READ), "page", NONE, "", CERTAIN, "SDM apic.x2apic", "one write of the 64-bit ICR sends, without its upper half apart and without a delivery status to read"),
     Rule("x2apic", True, (*EOIS, *IPIS, *WRITES, C.TPR), "page", ALL, "write", CERTAIN, "SDM apic.x2apic", "the same access, by WRMSR"),
-    Rule("x2apic", True, (C.APIC_READ, C.TIMER_READ), "page", ALL, "write", USUAL, "SDM apic.x2apic", "the same access, by RDMSR"),
+    Rule("x2apic", True, (C.APIC_READ, C.TIMER_READ), "page", ALL, "read", USUAL, "SDM apic.x2apic", "the same access, by RDMSR"),
     Rule("x2apic", False, IPIS, "msr", TWICE, "page", USUAL, "SDM apic.registers", "two writes, of ICR's upper and lower half, and with some guests a read of the delivery status"),
     Rule("x2apic", False, (*EOIS, *WRITES, C.TPR, C.APIC_READ, C.TIMER_READ), "msr", ALL, "page", CERTAIN, "SDM apic.registers", "the same access, to the page"),
     # PV EOI
@@ -114,7 +114,7 @@ RULES: Final = (
     Rule("vtd-posting", True, (C.DEVICE_GUEST,), "", FEW, "", USUAL, "VT-d posted.operation", "the remapping unit posts and notifies the guest; a halted vCPU still costs the host a wake-up"),
     Rule("timer-posting", True, (C.TIMER_GUEST,), "", (0.0, 0.0, 0.2), "", USUAL, "Linux kvm 0c5f81dad46c", "the timer expires on a housekeeping pCPU, and its vector is posted"),
     # No exits fewer
-    Rule("icr-fastpath", True, POINT_TO_POINT, "msr", ALL, "", CERTAIN, "Linux kvm 1e9e2622a149", "the exit stays and takes some 200 cycles less"),
+    Rule("icr-fastpath", True, POINT_TO_POINT, "msr", ALL, "", CERTAIN, "Linux kvm fast path, measured", "the exit stays, and the host is done with it in a little more than half of the time"),
     Rule("halt-poll", True, (C.KEPT,), "", ALL, "", CERTAIN, "KVM kvm_main.c kvm_vcpu_block", "HLT exits as before; the vCPU gives its pCPU away less often"),
     # Back to software
     Rule("upcall-vector", False, (C.EOI_UPCALL,), "", NONE, "", CERTAIN, "Xen hvm.c hvmop_set_evtchn_upcall_vector", "the callback is outside the local APIC, and has no EOI"),

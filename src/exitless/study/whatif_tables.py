@@ -60,6 +60,8 @@ SENT_BY_PAGE: Final[Shares] = {
 XEN: Final[dict[str, Shares]] = {
     "INTR": {C.HOST: (0.3, 1.0, 1.0), C.KICK: (0.0, 0.0, 0.7), C.DEVICE_GUEST: (0.0, 0.0, 0.7)},
 }
+# Writes of MSRs are taken for IPIs where all other exits together are fewer than one in so many of them.
+FEW_OTHERS: Final = 4
 XEN_ROWS: Final = (
     "VMEXIT", "VMENTRY", "VMMCALL", "INTR_WINDOW", "HLT", "INTR", "TRAP", "CPUID", "NPF", "MSR_READ", "MSR_WRITE",
     "IO_READ", "IO_WRITE", "CR_READ", "CR_WRITE", "DR_READ", "DR_WRITE", "NMI", "SMI", "INVLPG", "MCE", "RDTSC",
@@ -139,6 +141,7 @@ class Hints:
         halts = sum(counts.get(name, 0) for name in ("HLT", "hlt", "PREEMPTION_TIMER"))
         self.storm = self.interrupts > 0 and 0.4 * self.interrupts <= self.sent <= self.interrupts
         self.storm = self.storm and halts < self.sent / 10
+        self.others = max(0, table.total - counts.get("MSR_WRITE", 0)) if table.total is not None else 0
         self.virtual = [name for name in ("APIC_WRITE", "EOI_INDUCED") if name in counts]
         callback = table.vectors.get(CALLBACK, 0)
         self.upcalls = callback if callback <= counts.get("MSR_WRITE", 0) + 1 else 0
@@ -158,6 +161,15 @@ class Hints:
                 "guest ends interrupts in memory, as Windows does with Hyper-V's page, and these send, as Hyper-V's "
                 "ICR does"
             )
+        if name == "MSR_WRITE" and 0 < FEW_OTHERS * self.others < count:
+            each = self.others
+            return {
+                C.IPI: (count - 2 * each, count - each, count), C.EOI: (0, each / 2, each),
+                C.DEADLINE: (0, each / 2, each),
+            }, (
+                f"an interrupt's EOI and its timer's next deadline need an interrupt, which costs another exit: with "
+                f"{each:,} others at most {2 * each:,} are these, and what is left sends IPIs"
+            )  # fmt: skip
         if name == "MSR_WRITE" and self.upcalls:
             ends = min(count, self.upcalls)
             rest = count - ends

@@ -121,7 +121,7 @@ class Names:
     """What a vendor's exits are called: those that a rule may bring in."""
 
     def __init__(
-        self, page: str, write: str, trap: str, told: str, incomplete: str, call: str, kick: str, window: str
+        self, page: str, write: str, trap: str, told: str, incomplete: str, call: str, kick: str, window: str, read: str
     ) -> None:
         self.page = page
         self.write = write
@@ -131,21 +131,23 @@ class Names:
         self.call = call
         self.kick = kick
         self.window = window
+        self.read = read
 
 
 VMX_WORDS: Final = Names(
     "APIC_ACCESS", "MSR_WRITE", "APIC_WRITE", "EOI_INDUCED", "APIC_WRITE", "VMCALL", "EXTERNAL_INTERRUPT",
-    "INTERRUPT_WINDOW",
+    "INTERRUPT_WINDOW", "MSR_READ",
 )  # fmt: skip
 SVM_WORDS: Final = Names(
     "npf", "msr", "avic_unaccelerated_access", "avic_unaccelerated_access", "avic_incomplete_ipi", "hypercall",
-    "interrupt", "vintr",
+    "interrupt", "vintr", "msr",
 )  # fmt: skip
 
 
 # What a summary of xentrace records calls them.
 XEN_WORDS: Final = Names(
     "NPF", "MSR_WRITE", "APIC_WRITE", "EOI_INDUCED", "APIC_WRITE", "VMMCALL", "INTR", "INTR_WINDOW",
+    "MSR_READ",
 )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ class Use:
     HOST_IRQ_DONE: Final = 28
     SOFTIRQ_DONE: Final = 29
     TIMER_DONE: Final = 30
+    MARK: Final = 31
 
 
 class Isa:
@@ -138,9 +139,12 @@ NAMES: Final = {
 
 KNOWN: Final = {f"{system}:{name}" for system, names in NAMES.items() for name in names.split()}
 
+# What somebody wrote to the file trace_marker.
+MARKER: Final = "ftrace:print"
+
 # The kernel's text names no system; these are how it calls what a trace marker wrote.
 SYSTEM_OF: Final = {kind.partition(":")[2]: kind for kind in (*KNOWN, *TRACEPOINTS)}
-SYSTEM_OF["tracing_mark_write"] = "ftrace:print"
+SYSTEM_OF["tracing_mark_write"] = MARKER
 
 
 def known(kind: str) -> bool:

@@ -38,7 +38,8 @@ class Reader:
 
     Shapes: ``kinds`` counts every record by the tracer's own name for its kind, ``names`` explains those names;
     ``problems`` are sentences about damage: with any of them the result is partial; ``notes`` are sentences on how
-    the result is to be taken. ``done`` of ``size`` bytes have been read. Units: ``clock_hz`` is 0 for a clock in ns;
+    the result is to be taken; ``marks`` are what somebody wrote into the recording, with its time in ps. ``done`` of
+    ``size`` bytes have been read. Units: ``clock_hz`` is 0 for a clock in ns;
     ``clock_origin`` says where it comes from: recorded, given or assumed. ``host`` is what the recording says of the
     machine it was made on: kernel, processor; "" for nothing. ``commands`` names threads.
     """
@@ -64,6 +65,7 @@ class Reader:
         self.lost_intervals = 0
         self.problems: list[str] = [source.problem] if source.problem else []
         self.notes: list[str] = []
+        self.marks: list[tuple[int, str]] = []
         self.done = 0
         self.size = 0
 

@@ -2,16 +2,26 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from exitless.errors import TraceError
 from exitless.record.columns import Columns
 from exitless.traces.event_format import Plan, compile_plan, ring_of
+from exitless.traces.kvm import MARKER, Use
 from exitless.traces.kvm_reader import LinuxReader
 from exitless.traces.merge import Weave
 from exitless.traces.opening import Source
 from exitless.traces.trace_dat_file import MAGIC, Buffer, Layout, pieces_of, read_layout
 from exitless.traces.trace_dat_options import clock_of, overruns
 from exitless.traces.trace_dat_pages import PerCpu
+
+LONGEST: Final = 256
+
+
+def text_at(data: bytes, begin: int) -> str:
+    """Return the text that ends with a zero byte."""
+    end = data.find(b"\0", begin, begin + LONGEST)
+    return data[begin : end if end >= 0 else begin + LONGEST].decode("utf-8", "replace").strip()
 
 
 class TraceDat(LinuxReader):
@@ -87,6 +97,22 @@ class TraceDat(LinuxReader):
             columns.fill = 0
         yield columns
         self._finish()
+
+    def read_marks(self) -> list[tuple[int, str]]:
+        """Read only what somebody wrote into the recording, in place of the rows. Errors: TraceError."""
+        texts = {event.id: event.fields["buf"].offset for event in self.layout.formats if "buf" in event.fields}
+        for number, plan in self.plans.items():
+            plan.use = Use.MARK if plan.kind == MARKER and number in texts else min(plan.use, Use.NAME_ONLY)
+        self.ring = ring_of(self.plans, self.layout.page.order)
+        found, firsts = [], []
+        for part in (part for buffer in self.buffers for part in self._open(buffer)):
+            while part.step():
+                if part.number >= 0:
+                    found.append((int(part.now), text_at(part.data, part.at + texts[part.number])))
+            firsts += [int(part.first)] if part.first >= 0 else []
+        self.mapper.clock.origin = min(firsts, default=0)
+        self.marks = [(self.mapper.clock.ps(ticks), text) for ticks, text in sorted(found)]
+        return self.marks
 
     def _finish(self) -> None:
         """Sum up what the pCPUs' pages held."""

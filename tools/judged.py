@@ -1,0 +1,175 @@
+"""Writes docs/judge.md from the laws (``make pages``), and measures docs/judge-rates.md (``make judge-rates``)."""
+
+import sys
+from random import Random
+from typing import Any
+
+from exitless.judge.judge import judge
+from exitless.judge.laws import LAWS
+from exitless.study.cites import reference
+from exitless.vocab.table import BY_KIND
+from tests.house.tree import ROOT
+
+PLACES = 10
+LONG = 6_000
+CUTS = 40
+RECORDINGS = (
+    "kvm-linux-2cpu/trace.dat.xz", "kvm-tiny-1cpu-x2apic/trace.dat.xz", "kvm-tiny-2cpu-xapic/trace.dat.xz",
+    "kvm-kut-vmexit-ipi/trace.dat.xz", "xen-hvm-nopv2-load/xentrace.bin.xz", "xen-pvh2/xentrace.bin.xz",
+    "xen-vmx-hvm/xentrace.bin",
+)  # fmt: skip
+
+TEXT = """# The judge
+
+`exitless judge TRACE...` replays what a recording shows through the rules of `arch` and reports the first event of
+each vCPU that no legal execution explains, with the state before it and the last events of that vCPU. Exit status: 0
+explained, 1 something is not, 2 unusable input. It takes every recording that `exitless read` takes, packed or not,
+and the records that `exitless run --out` writes.
+
+## How it judges
+
+No trace shows a local APIC. So each vCPU has two of them that bracket the one there was: one holds what *surely* is
+requested and in service, the other what *may* be. Both are changed by the same rules, those of `arch/x86/lapic.py`.
+An event is a finding only when it contradicts everything between the two. After it, what it contradicts is unknown
+again and the replay goes on; `--all` tells the later findings too.
+
+* **Begin and end.** At the first event anything may be requested and in service. A vCPU that sleeps in HLT pins it
+  down, and so does each injection: nothing of its class or above was in service.
+* **Lost events.** From the begin to the end of a loss, nothing is judged and all is unknown afterwards.
+* **Only some events recorded.** A law needs kinds of events (below). It is not asked when one of them is not in the
+  recording, and the report says which and why.
+* **Events recorded in part.** Requests and wake-ups come from other CPUs and threads. When a pCPU has no event at
+  all, not even the host's own, or when more than one in ten is missing where a law asks for it, these count as not
+  recorded.
+* **8259s, and EOIs saved in memory.** An 8259's interrupt is never accepted by a local APIC; a saved EOI has no exit.
+  Where `kvm_pic_set_irq` or `kvm_pv_eoi` were not recorded, what would be findings is decided at the end: a vector
+  that comes at least three times and never went through a local APIC is an 8259's; ends without an exit are saved
+  ones when they are at least a fifth of all.
+* **APICv, AVIC.** The processor delivers without an event, so laws of delivery are not asked. What is left: no more
+  ends of a vector than requests, exits and entries, the scheduler's laws.
+* **Records of simulations.** The guest's EOI stands before the exit that it causes, and deliveries are shown.
+
+## Phases
+
+A finding names the phase of the interrupt's life that went wrong: *inject*, *deliver* (entry and exit), *EOI*,
+*window*, *wake-up*, *schedule*. Mostly it is the law's own. An injection over an interrupt in service, or a window
+that opens for what is held back by one, is a missing EOI (phase EOI), unless the EOI comes later: then the injection
+was wrong. When somebody wrote marks into the recording (`trace_marker`), the phase also says before which mark it
+happened.
+
+## Limits
+
+* Xen's tracer records no requests and no vector with an EOI. An injection of a wrong vector, or one left out that no
+  window waited for, has a legal explanation: another interrupt that nobody recorded.
+* A request that merges with another leaves the same trace as none. A window may open late for what was injected
+  meanwhile.
+* A lost wake-up is judged 30 ms after the request, and so not in the last 30 ms of a recording.
+* An interrupt taken between STI and the HLT after it (an emulator that loses the STI shadow) leaves events that are
+  legal one by one; the sleep that follows is not told from a guest that waits for nothing.
+* On VMX, KVM may enter again on its fast path without an event after WRMSR, HLT and the preemption timer; an entry
+  left out there is not missed.
+
+How many faults of which kind are found, and that recordings cut anywhere are explained, is measured:
+[judge-rates.md](judge-rates.md).
+
+## The laws
+"""
+
+
+def judge_page() -> str:
+    """Return docs/judge.md without its first line."""
+    head = "| law | phase | says | needs | one clock | not with APICv | see |\n"
+    head += "| --- | --- | --- | --- | --- | --- | --- |\n"
+    rows = []
+    for law in LAWS:
+        needs = ", ".join(f"`{BY_KIND[kind].name}`" for kind in law.needs)
+        marks = ("yes" if law.ordered else "") + " | " + ("yes" if law.delivery else "")
+        rows.append(f"| `{law.name}` | {law.phase} | {law.says} | {needs} | {marks} | {reference(law.cites)} |")
+    return TEXT + "\n" + head + "\n".join(rows) + "\n"
+
+
+def rates(kind: str, put: Any, phases: frozenset[str], recordings: list[Any], chance: Random) -> tuple[int, int, int]:
+    """Put a fault into recordings at random places: how many could be put, were found, and had the right phase."""
+    from tests.judge.recordings import part
+
+    placed = found = right = 0
+    for rows, threads, _ in recordings:
+        for _ in range(PLACES):
+            first = chance.randrange(max(1, len(rows) - LONG))
+            changed = put(part(rows, first, first + LONG), 0.4 + 0.4 * chance.random())
+            if changed is None:
+                continue
+            placed += 1
+            findings = judge([changed[0]], threads=threads).findings
+            found += bool(findings)
+            right += bool(findings) and (not phases or findings[0].phase in phases)
+    return placed, found, right
+
+
+def healthy(recordings: list[Any], chance: Random) -> int:
+    """Judge random parts of healthy recordings; returns how many are not explained."""
+    from tests.judge.recordings import part
+
+    wrong = 0
+    for rows, threads, pcpus in recordings:
+        for _ in range(CUTS):
+            first = chance.randrange(len(rows))
+            cut = part(rows, first, first + chance.choice((100, 1_000, LONG)))
+            wrong += bool(judge([cut], threads=threads, pcpus=pcpus).findings)
+    return wrong
+
+
+def rates_page() -> str:
+    """Return docs/judge-rates.md."""
+    from tests.judge.faults import FAULTS
+    from tests.judge.recordings import recording
+
+    chance = Random(2026)
+    all_of = {name: recording(name) for name in RECORDINGS}
+    kvm = [r for r in all_of.values() if r.threads]
+    xen = [r for r in all_of.values() if not r.threads]
+    wrong = healthy([*kvm, *xen], chance)
+    lines = [
+        "<!-- written by `make judge-rates`; needs the reference recordings -->",
+        "",
+        "# How many faults the judge finds",
+        "",
+        f"Each fault is put into parts of {LONG:,} rows of healthy recordings, {PLACES} random places a recording,",
+        "and the part is judged alone; it may be found at the fault or later. *Phase* counts findings whose phase is",
+        "one that the fault stands for. What is missed has a legal explanation, see the limits in",
+        "[judge.md](judge.md); a dash: Xen's tracer has no such event, or the recordings have no such place.",
+        "",
+        f"Recordings: {', '.join(f'`{name}`' for name in RECORDINGS)}.",
+        f"Before any fault, {CUTS * len(all_of)} random parts of them were judged: {wrong} not explained.",
+        "",
+        "| fault | KVM: found | phase right | Xen: found | phase right |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    sums = [0] * 6
+    for kind, (put, phases) in FAULTS.items():
+        cells = []
+        for n, recordings in enumerate((kvm, xen)):
+            counts = rates(kind, put, phases, recordings, chance)
+            sums[3 * n : 3 * n + 3] = [a + b for a, b in zip(sums[3 * n : 3 * n + 3], counts, strict=True)]
+            cells += [of(counts[1], counts[0]), of(counts[2], counts[1])]
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+        print(lines[-1], flush=True)
+    total = [of(sums[1], sums[0]), of(sums[2], sums[1]), of(sums[4], sums[3]), of(sums[5], sums[4])]
+    lines.append(f"| **all** | {' | '.join(total)} |")
+    return "\n".join(lines) + "\n"
+
+
+def of(part: int, whole: int) -> str:
+    """Print a share."""
+    return f"{part} of {whole}" if whole else "–"
+
+
+def main() -> int:
+    """Measure and write the rates."""
+    (ROOT / "docs" / "judge-rates.md").write_text(rates_page(), encoding="utf-8")
+    print("docs/judge-rates.md")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
