@@ -41,10 +41,11 @@ again and the replay goes on; `--all` tells the later findings too.
 * **Events recorded in part.** Requests and wake-ups come from other CPUs and threads. When a pCPU has no event at
   all, not even the host's own, or when more than one in ten is missing where a law asks for it, these count as not
   recorded.
-* **8259s, and EOIs saved in memory.** An 8259's interrupt is never accepted by a local APIC; a saved EOI has no exit.
-  Where `kvm_pic_set_irq` or `kvm_pv_eoi` were not recorded, what would be findings is decided at the end: a vector
-  that comes at least three times and never went through a local APIC is an 8259's; ends without an exit are saved
-  ones when they are at least a fifth of all.
+* **8259s, EOIs saved in memory, AutoEOI.** An 8259's interrupt is never accepted by a local APIC; a saved EOI has no
+  exit; Hyper-V's AutoEOI has no EOI at all. Where `kvm_pic_set_irq` or `kvm_pv_eoi` were not recorded, or a vector is
+  never ended, what would be findings is decided at the end: a vector that comes at least three times and never went
+  through a local APIC is an 8259's; one that is in the way at least three times and never ended is AutoEOI's; ends
+  without an exit are saved ones when they are at least a fifth of all.
 * **APICv, AVIC.** The processor delivers without an event, so laws of delivery are not asked. What is left: no more
   ends of a vector than requests, exits and entries, the scheduler's laws.
 * **Records of simulations.** The guest's EOI stands before the exit that it causes, and deliveries are shown.

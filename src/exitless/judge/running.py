@@ -94,7 +94,10 @@ def armed_for_nothing(j: Case, v: Vcpu, row: Row) -> None:
     waits, served = v.apic.highest_request(), v.apic.in_service()
     if waits >= 0 and served >= 0:
         why = f"nothing could be taken: {name(served)} is in service, its end is missing"
-        j.break_(laws.ARMED, v, row, why, laws.END)
+        if served in j.ended:
+            j.break_(laws.ARMED, v, row, why, laws.END)
+        else:
+            j.doubt(laws.ARMED, v, row, why, j.unended.setdefault(served, []), laws.END)
     else:
         j.break_(laws.ARMED, v, row, "nothing was pending when the guest was entered")
 
