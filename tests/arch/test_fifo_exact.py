@@ -138,3 +138,12 @@ def test_registering_a_control_block_clears_all_of_it() -> None:
         block.head[priority] = 99
     assert fifo.init_control(block, 0) == 0
     assert (list(block.head), block.ready, block.mapped) == ([0] * 16, 0, 1)
+
+
+def test_which_ports_have_a_word() -> None:
+    """event_fifo.c, raise: those of the table, of which the guest has given the page; 1,024 a page."""
+    array = EventArray(2000)
+    for pages, reach in ((0, 0), (1, 1024), (2, 2000)):
+        array.pages = pages
+        for port in (-1, 0, 1, 1023, 1024, 1999, 2000, 2047):
+            assert fifo.has_word(array, port) is (0 <= port < reach)

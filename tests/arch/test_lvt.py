@@ -188,3 +188,25 @@ def test_every_bit_of_every_entry_by_wrmsr(entry: int, faults: int, deadline: in
         refused = bit >= 0 and (bit not in defined or (faults == 1 and (bit == 12 or (pin and bit == 14))))
         assert write_lvt(apic, entry, value) == (Access.GENERAL_PROTECTION if refused else 0)
         assert lvt_value(apic, entry) == (0x10000 if refused or bit in (12, 14) else value)
+
+
+@pytest.mark.parametrize("ended", [0x51, 0x91])
+def test_an_eoi_touches_a_pin_that_waits_for_it_and_no_other(ended: int) -> None:
+    """10.5.1, 10.8.5: remote IRR and the vector both have to fit; a line that became active while the APIC was off has
+    no remote IRR, and asks for nothing at the EOI of an IPI of its vector."""
+    for waits in (False, True):
+        apic, access = running(), Register()
+        write_lvt(apic, Lvt.LINT0, 0x8051)
+        apic.core.enabled = int(waits)
+        set_pin(apic, Lvt.LINT0, 1)
+        apic.core.enabled = 1
+        if waits:
+            acknowledge(apic.core)
+            set_pin(apic, Lvt.LINT0, 0)
+            apic.core.isr[2] = 0
+        accept(apic.core, ended, 0)
+        assert acknowledge(apic.core) == ended
+        write_eoi(apic, access)
+        assert access.ended == ended
+        assert lvt_value(apic, Lvt.LINT0) == (0xC051 if waits and ended != 0x51 else 0x8051)
+        assert deliverable(apic.core) == -1

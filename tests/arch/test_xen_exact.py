@@ -63,7 +63,7 @@ def test_a_slice_of_credit2_at_each_of_its_limits() -> None:
     assert credit2.slice_length(9 * MS, 0, 256, 256, 600 * US, least) == 600 * US
 
 
-def test_one_unit_decides_in_credit2() -> None:
+def test_one_unit_decides_in_both_schedulers() -> None:
     """credit2.c, tickle_score, runq_tickle, runq_candidate: a score of 1 preempts; a rate limit of 1 ps is one."""
     assert credit2.tickle_score(7 * MS, 4 * MS, 1) == 2500 * US
     assert [credit2.tickle(0, 0, 0, 0, score) for score in (-1, 0, 1)] == [0, 0, credit2.Tickle.PREEMPT]
@@ -262,7 +262,7 @@ def test_every_entry_of_the_stack_must_be_in_service(missing: int) -> None:
     assert eoi_stack.is_in_service(stack, isr)
 
 
-def test_a_stack_holds_every_vector_of_a_device_and_begins_anew_when_it_is_empty() -> None:
+def test_a_stack_holds_every_vector_of_a_device_and_then_begins_anew() -> None:
     """irq.c, pending_eoi: 208 vectors, 20H to EFH; empty, it takes any of them, else only one above."""
     stack = EoiStack()
     for _ in range(2):
@@ -335,3 +335,12 @@ def test_without_a_selector_bit_there_is_no_next_port() -> None:
         shared.pending[word] = 0xFFFFFFFF
     for after in (-1, 0, 1, 4095):
         assert two_level.next_port(shared, words(0, 0), after) == -1
+
+
+@pytest.mark.parametrize("after", [-1, 0, 29, 30, 31, 62, 63, 64, 4093, 4094, 4095])
+def test_the_scan_goes_on_with_the_very_next_port(after: int) -> None:
+    """events_2l.c, evtchn_2l_handle_events: of all active ports the one behind the last, round the end of the table."""
+    shared = SharedInfo()
+    for word in range(128):
+        shared.pending[word] = 0xFFFFFFFF
+    assert two_level.next_port(shared, words(0xFFFFFFFF, 0xFFFFFFFF), after) == (after + 1) % 4096

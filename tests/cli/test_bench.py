@@ -23,6 +23,11 @@ def test_quick_json_has_the_shape_of_the_contract(capsys: pytest.CaptureFixture[
     assert {"reference-recorded", "reference", "mail-posted", "mail-10ms", "rules"} <= set(rows)
     for row in rows.values():
         assert set(row) >= FIELDS and row["engine_ns"] > 0 and row["unit"].startswith("per ")
+    sizes = [row for row in answer["rows"] if "ratio_to_quarter" in row]
+    assert [row["name"].split(" ")[1] for row in sizes] == ["16", "32", "64"], "vCPUs"
+    assert sizes[2]["events"] > 3 * sizes[0]["events"] and sizes[0]["ratio_to_quarter"] == [1, 1, 1]
+    (second,) = (row for name, row in rows.items() if name.startswith("mail-second-"))
+    assert second["engine_ns"] == max(second["by_mechanism_ns"].values())
     for name in ("reference-recorded", "reference"):
         row = rows[name]
         times = row["rounds"]

@@ -113,3 +113,19 @@ def test_an_interrupt_that_never_comes_is_said_with_how_many_there_were(capsys: 
     out, err = capsys.readouterr()
     assert out == ""
     assert "--nth 999" in err and "handled interrupts" in err and err.count("\n") == 1
+
+
+def test_events_of_the_fifo_abi_are_explained_by_its_own_rules(capsys: pytest.CaptureFixture[str]) -> None:
+    """The guest with FIFO queues: raised by evtchn_fifo_set_pending, consumed off a queue; PENDING, LINKED and READY
+    change. The guest beside it, with the 2-level ABI, keeps that one's rules."""
+    found = {}
+    for name in ("fifo.0", "flat.0"):
+        words = ["explain", "fifo-priority", "--mechanism", "upcall-apicv", "--source", name, "--json", "-"]
+        assert main(words) == 0
+        found[name] = json.loads(capsys.readouterr().out)
+    mine = {name: {s["cites"] for s in d["steps"]} for name, d in found.items()}
+    assert {"Xen event_fifo.c raise", "Linux events_fifo.c consume"} <= mine["fifo.0"]
+    assert "Xen 2l.c evtchn_2l_set_pending" in mine["flat.0"]
+    assert not any("fifo" in key for key in mine["flat.0"])
+    changed = {name for s in found["fifo.0"]["steps"] for name in s["changes"]}
+    assert {"PENDING", "LINKED"} <= changed

@@ -1,6 +1,7 @@
 """``exitless replay``: recorded counts as they are, given rows marked, predicted rows near, and how it refuses."""
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -168,10 +169,69 @@ def test_bad_costs_are_refused(text: str | None, says: str, tmp_path: Path, caps
 def test_what_cannot_be_replayed_is_refused_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text, nobody = tmp_path / "t.bin", tmp_path / "n.bin"
     text.write_bytes(b"not a recording at all")
-    nobody.write_bytes(window(0, leave(1000, 12), enter(2000)))
+    nobody.write_bytes(window(0, runstate(1000, 1, 0, 0, 2), runstate(2000, 1, 0, 2, 1)))
     for path, says in ((text, "no reader knows this"), (nobody, "belongs to a known vCPU"), (tmp_path / "no", "read")):
         status, out, err = said(capsys, str(path))
         assert (status, out) == (2, "") and says in err and len(err.splitlines()) == 1
+
+
+HVM_CLASS = 0x008
+
+
+def only_hvm(data: bytes) -> bytes:
+    """Keep the records of the HVM class (``xentrace -e 0x0008f000``), each window with its new length."""
+    out, at = b"", 0
+    while at < len(data):
+        _, cpu, size = struct.unpack_from("<3I", data, at)
+        end, at, kept = at + 12 + size, at + 12, []
+        while at < end:
+            (word,) = struct.unpack_from("<I", data, at)
+            length = 4 + 8 * (word >> 31) + 4 * (word >> 28 & 7)
+            kept += [data[at : at + length]] if word >> 16 & 0xFFF == HVM_CLASS else []
+            at += length
+        out += window(cpu, *kept)
+    return out
+
+
+@pytest.mark.parametrize("name", EXCERPTS)
+def test_without_the_schedulers_records_a_pcpu_is_one_vcpu(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What Linux 14520c92cbd7 counted was recorded so. All injections come, and what only the scheduler's records
+    could tell is not compared."""
+    path = tmp_path / "hvm.bin"
+    path.write_bytes(only_hvm(excerpt(name)))
+    d = document(capsys, path, "--cpu-hz", "2.6G")
+    rows = by_quantity(d)
+    assert d["vcpus"] == ["p0v0"] and any("No record of the scheduler" in note for note in d["notes"])
+    assert not any(quantity.startswith(("runstate", "wakeups")) for quantity in rows)
+    total = rows["injections total"]
+    assert total["recorded"] > 1 and abs(total["simulated"] - total["recorded"]) <= max(1, 0.02 * total["recorded"])
+    for quantity, row in rows.items():
+        if row["basis"] == "given" and row["recorded"] > 20:
+            assert abs(row["simulated"] - row["recorded"]) <= 0.03 * row["recorded"], quantity
+
+
+@pytest.mark.parametrize("first, last", [(0.0, 0.4), (0.3, 0.7), (0.6, 1.0)])
+@pytest.mark.parametrize("name", EXCERPTS)
+def test_any_part_of_a_recording_is_replayed(
+    name: str, first: float, last: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whole windows from anywhere: whoever runs at the start is found out, and what is given is followed."""
+    data, at, windows = excerpt(name), 0, []
+    while at < len(data):
+        size = 12 + struct.unpack_from("<I", data, at + 8)[0]
+        windows.append(data[at : at + size])
+        at += size
+    path = tmp_path / "part.bin"
+    path.write_bytes(b"".join(windows[int(first * len(windows)) : int(last * len(windows))]))
+    status, out, _ = said(capsys, str(path), "--cpu-hz", "2.6G", "--json", "-")
+    if status == 2:
+        assert len(windows) < 4, "so short an excerpt may have a part in which nobody runs"
+        return
+    rows = by_quantity(json.loads(out))
+    total = rows["injections total"]
+    assert status == 0 and abs(total["simulated"] - total["recorded"]) <= max(2, 0.02 * total["recorded"])
 
 
 def test_a_cut_recording_is_replayed_to_its_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,7 @@ def until(machine: Machine, true: Callable[[Machine], bool]) -> Machine:
 
 def guest(machine: Machine) -> Vcpu:
     """Return the first vCPU of the first HVM guest."""
-    return next(v for v in machine.vcpus if not v.domain.is_pv)
+    return next(v for v in machine.vcpus if not v.domain.serves)
 
 
 def sleeps(machine: Machine) -> bool:

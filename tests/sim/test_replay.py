@@ -139,6 +139,15 @@ def test_interrupts_stay_off_between_two_exits_of_such_code() -> None:
     assert story(replay(things, 0)) == f"e x{own} wec e x7 jec e x{own} e"
 
 
+def test_interrupts_stay_off_until_a_host_interrupt_at_such_code() -> None:
+    """A host interrupt is an exit like the guest's own: found at code known to run with interrupts off, they were off
+    all the time; found elsewhere, they were on again before it."""
+    off = [(10, Given.LOCAL, 0xEC, 0, 2), (15, Given.HOST, 0xFB, 0, 2), (20, Given.HOST, 0xFB, 0, 0)]
+    assert story(replay(off, 0)) == "e x1 wec e x1 wec e x7 jec e x1 e"
+    on = [(10, Given.LOCAL, 0xEC, 0, 2), (15, Given.HOST, 0xFB, 0, 0)]
+    assert story(replay(on, 0)) == "e x1 wec e x7 jec e x1 e"
+
+
 def test_events_while_one_is_pending_become_one_upcall() -> None:
     """1.7: test-and-set of evtchn_upcall_pending; already set stops."""
     record = replay([(10, Given.HERE, UPCALL, 0, 0), (11, Given.HERE, UPCALL, 0, 0), (20, Given.HOST, 0xFB, 0, 0)])

@@ -66,7 +66,7 @@ CROWDED = ['device[0].service="5 us"', "device[0].depth=8"]
 
 def guest(built: Built, fifo: int) -> int:
     """Return the vCPU of the guest with that ABI."""
-    return next(int(v.number) for v in built.machine.vcpus if not v.domain.is_pv and v.domain.fifo == fifo)
+    return next(int(v.number) for v in built.machine.vcpus if not v.domain.serves and v.domain.fifo == fifo)
 
 
 def test_fifo_takes_the_low_port_only_when_no_high_one_is_linked() -> None:
@@ -173,7 +173,7 @@ def test_a_move_rewrites_the_destination_and_nothing_of_the_virtual_apic() -> No
     scenario, where = load("mail-migration")
     built = prepare(scenario, where, "vtd-posted", 3, 300 * MS, [])
     m = built.machine
-    vcpu = next(v for v in m.vcpus if not v.domain.is_pv)
+    vcpu = next(v for v in m.vcpus if not v.domain.serves)
     nic = next(s for s in m.sources if m.queue_of_source[s.number] >= 0)
     entry = m.remapper.table[nic.index]
     moves = 0

@@ -72,6 +72,25 @@ def test_a_wake_up_is_an_arrival_or_else_given() -> None:
     assert whats == [(10, Given.EXIT), (30, Given.HOLD), (30, Given.WAKE), (33, Given.BACK)]
 
 
+def test_a_vector_behind_the_injection_of_a_lower_one_came_after_it() -> None:
+    """Xen injects the highest, the callback before all: what outranks an injected one was not there at the exit."""
+    low, high, upcall = (Kind.IRQ_INJECT, 0x23, -1), (Kind.IRQ_WINDOW, 0xEC, 2), (Kind.IRQ_WINDOW, 0xF3, 5)
+
+    def found(*records: tuple[int, int, int]) -> list[tuple[int, ...]]:
+        rows = [(10, Kind.VM_EXIT, 0, 0, 1, 0xFA), *((11 + n, k, 0, 0, a, b) for n, (k, a, b) in enumerate(records))]
+        return [t[:3] for t in given([*rows, (20, Kind.VM_ENTRY, 0, 0, -1, -1)])]
+
+    assert found(low, high) == [(10, Given.LOCAL, 0x23), (12, Given.HERE, 0xEC)]
+    assert found(low, upcall) == [(10, Given.LOCAL, 0x23), (12, Given.HERE, 0xF3)]
+    higher_first = found((Kind.IRQ_INJECT, 0xEC, -1), (Kind.IRQ_WINDOW, 0x23, 2))
+    assert higher_first == [(10, Given.HERE, 0x23), (10, Given.LOCAL, 0xEC)] or higher_first == [
+        (10, Given.LOCAL, 0xEC), (10, Given.HERE, 0x23),
+    ]  # fmt: skip
+    back = [(5, Kind.RUNSTATE, 0, 0, RunState.RUNNABLE, RunState.RUNNING)]
+    rows = [*back, (6, *low[:1], 0, 0, 0x23, -1), (7, *high[:1], 0, 0, 0xEC, 2), (8, Kind.VM_ENTRY, 0, 0, -1, -1)]
+    assert [t[:3] for t in given(rows) if t[1] != Given.BACK] == [(5, Given.REMOTE, 0x23), (7, Given.HERE, 0xEC)]
+
+
 def test_an_eoi_ends_what_was_injected_and_nothing_else() -> None:
     eoi = (Kind.IRQ_EOI, -1, 1)
     rows = turn(10, 0x7C, -1, eoi) + turn(20, 0x60, -1, (Kind.IRQ_INJECT, 0xEC, -1)) + turn(30, 0x7C, -1, eoi)

@@ -127,6 +127,18 @@ def test_host_interrupts_belong_to_the_vcpu_they_came_upon() -> None:
     ]  # fmt: skip
 
 
+def test_what_the_host_begins_it_ends_and_a_vcpu_polls_longer_or_shorter() -> None:
+    rows = mapped(
+        enter(7, 0), (Use.HOST_VECTOR_DONE, (7, 236)), (Use.HOST_IRQ_DONE, (50,)), (Use.SOFTIRQ_DONE, (0, 7)),
+        (Use.TIMER_DONE, (0,)), (Use.HALT_POLL, (7, 0, 10_000, 5000)), (Use.HALT_POLL, (8, 1)),
+        (Use.HALT_POLL, (8, 1, 0, 10_000)),
+    )  # fmt: skip
+    assert rows[1:] == [
+        (Kind.HOST_DONE, 0, 236, -1), (Kind.HOST_DONE, -1, -1, -1), (Kind.SOFTIRQ_DONE, -1, 7, 0),
+        (Kind.TIMER_DONE, -1, 0, 0), (Kind.HALT_POLL, 0, 10_000, 5000), (Kind.HALT_POLL, 1, 0, 10_000),
+    ]  # fmt: skip
+
+
 def test_a_vcpu_may_be_spoken_to_before_its_thread_is_known() -> None:
     mapper = Mapper("a recording", Clock("mono"))
     rows = mapped(

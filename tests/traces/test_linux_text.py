@@ -6,7 +6,7 @@ import pytest
 
 from exitless.errors import TraceError
 from exitless.traces.kvm import PLUGIN_VMX, SYSTEM_OF, TRACEPOINTS, Use
-from exitless.traces.kvm_text import FORMS, REASONS, TextPlan, reason
+from exitless.traces.kvm_text import FORMS, REASONS, reason, text_plan
 from exitless.traces.reader import LOST
 from exitless.vocab.exits import VMX_NAMES
 from exitless.vocab.kinds import Kind
@@ -61,7 +61,7 @@ BODIES = (
     ("kvm_vcpu_wakeup", "poll time 900 ns, polling invalid", (900, 0, 0)),
     ("kvm_vcpu_wakeup", "poll time 900 ns", (900, 0, -1)),
     ("kvm_hypercall", "nr 0x5 a0 0x0 a1 0x1 a2 0x0 a3 0xff", (5, 0)),
-    ("kvm_halt_poll_ns", "vcpu 2: halt_poll_ns 10000 (grow 0)", (2,)),
+    ("kvm_halt_poll_ns", "vcpu 2: halt_poll_ns 10000 (grow 0)", (2, 10000, 0)),
     (
         "sched_switch",
         "prev_comm=CPU 0/KVM prev_pid=9 prev_prio=120 prev_state=R+ ==> next_comm=swapper/1 next_pid=0 next_prio=120",
@@ -75,13 +75,14 @@ BODIES = (
     ("local_timer_entry", "vector=236", (236,)),
     ("irq_handler_entry", "irq=36 name=virtio1-req.0", (36,)),
     ("softirq_entry", "vec=7 [action=SCHED]", (7,)),
+    ("softirq_exit", "vec=7 [action=SCHED]", (7,)),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "body", "values"), BODIES)
 def test_every_form_gives_the_fields_of_the_binary_format(name: str, body: str, values: tuple[int, ...]) -> None:
     kind = SYSTEM_OF[name]
-    assert TextPlan(kind, TRACEPOINTS[kind][0]).values(7, body) == (7, *values)
+    assert text_plan(kind, TRACEPOINTS[kind][0]).values(7, body) == (7, *values)
 
 
 def test_every_tracepoint_with_fields_is_among_those_forms() -> None:

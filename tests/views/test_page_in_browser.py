@@ -264,6 +264,22 @@ def test_hover_says_one_line(shown: Page) -> None:
     assert shown.text("#hover").startswith("EXTERNAL_INTERRUPT 0x58 sas, 1.400")
 
 
+def test_a_page_that_holds_some_of_the_interrupts_says_so(browser: Any, tmp_path: Path) -> None:
+    """A long recording's page from disk has no server to ask for the others."""
+    record = sample.recording()
+    rows = list(record)
+    for n in range(1, 1700):
+        for time, kind, pcpu, vcpu, a, b in rows:
+            record.add(time + n * 10_000_000, kind, pcpu, vcpu, a, b)
+    path = tmp_path / "long.html"
+    path.write_text(page([record]), "utf-8")
+    shown = Page(browser, path).open()
+    assert "interrupts1" in shown.text("#facts").replace(" ", "").replace("\u2009", "")
+    shown.driver.execute_script("state.sel = null; state.cursor = SPAN; state.said = nextInterrupt(1); changed()")
+    shown.settle()
+    assert "1\u2009500 of 1\u2009700 interrupts; exitless view reads them all" in shown.ask("state.said")
+
+
 def test_motion_is_left_out_where_it_is_not_wanted(shown: Page) -> None:
     """With prefers-reduced-motion a zoom is at its end in the next frame; without, it takes 120 ms."""
     ease = "(() => { zoom(0.5, state.cursor); return goal && goal.lasts; })()"

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import exitless
+from exitless.cli.view import looked_at
+from exitless.errors import ScenarioError
 from exitless.record.store import write
 from tests.views import sample
 
@@ -54,6 +56,17 @@ def test_what_cannot_be_shown_is_one_sentence(words: list[str], sentence: str) -
     said, complaint = process.communicate(timeout=60)
     assert (process.returncode, said) == (2, "")
     assert sentence in complaint and complaint.count("\n") == 1
+
+
+def test_the_interrupts_of_a_window_are_sent_when_asked_for() -> None:
+    """Those that begin in it, as the page reads them; anything else is a sentence."""
+    _, answers = looked_at([sample.posted()])
+    said = answers["ways"]({"record": 0, "from": 1_000_000, "to": 2_000_000})
+    assert [j[:2] for j in said["journeys"]] == [[sample.NIC, 1562]] and said["until"] == 2_000_000
+    assert said["texts"] and said["shapes"]
+    for asked in ({}, {"record": 0, "from": "1", "to": 2}, {"record": 1, "from": 0, "to": 2}, {"record": True}):
+        with pytest.raises(ScenarioError, match="ways: "):
+            answers["ways"](asked)
 
 
 def test_a_run_displays_itself_in_a_notebook() -> None:

@@ -79,6 +79,20 @@ def test_each_control_changes_the_picture_and_says_how_long_it_took(bench: Page,
     assert f"x.{key}={value}" in bench.ask("hashText()")
 
 
+def test_another_scenario_opens_and_the_address_says_so(bench: Page) -> None:
+    """The choice of a scenario loads it; the address that it leaves opens the same."""
+    from selenium.webdriver.support.select import Select
+
+    choice = Select(bench.driver.find_element("css selector", "[data-scenario]"))
+    assert choice.first_selected_option.text == "mail"
+    choice.select_by_visible_text("mail-mixed")
+    WebDriverWait(bench.driver, 60).until(lambda _: "s=mail-mixed" in bench.ask("location.hash"))
+    bench.settle()
+    assert bench.ask("rec().scenario") == "mail-mixed" and "s=mail-mixed" in bench.ask("hashText()")
+    again = bench.ask("hashText()")
+    assert bench.open(again).ask("rec().scenario") == "mail-mixed"
+
+
 def test_a_slider_and_the_number_beside_it_are_one_control(bench: Page) -> None:
     few = asserted(bench)
     slider = bench.driver.find_element("css selector", "[data-slide='moderation']")

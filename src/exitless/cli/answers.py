@@ -282,7 +282,7 @@ def move_probe(scenario: Scenario, name: str, mechanism: str) -> tuple[dict[str,
     device's interrupts the old pCPU still took."""
     built = prepare(scenario, name, mechanism, None, 20_000_000_000, [])
     m = built.machine
-    number = next(n for n, v in enumerate(m.vcpus) if not v.domain.is_pv)
+    number = next(n for n, v in enumerate(m.vcpus) if not v.domain.serves)
     vcpu = m.vcpus[number]
     old = int(vcpu.pcpu)
     new = (old + 1) % len(m.pcpus)

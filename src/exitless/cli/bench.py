@@ -1,6 +1,7 @@
 """``exitless bench``: the engine against C and SimPy on the same work, interleaved in one run, and a few rates."""
 
 import argparse
+import math
 import platform
 import tempfile
 import time
@@ -16,6 +17,7 @@ from exitless.check.catalog import make
 from exitless.check.explore import explore
 from exitless.cli import yardsticks
 from exitless.cli.bench_traces import Traces
+from exitless.cli.host_sizes import NAME, QUARTERS, part_of_many, size_of
 from exitless.cli.output import console, progress, write_json
 from exitless.cli.yardsticks import Timed
 from exitless.errors import ExitlessError
@@ -77,6 +79,7 @@ class Plan:
         self.c_ps = SECOND_PS // share
         self.simpy_ps = SECOND_PS // 20 // share
         self.mail_ps = SECOND_PS // 10 // share // (1 if compiled() else 20)
+        self.many_ps = max(SECOND_PS // 250, SECOND_PS // 10 // share // (1 if compiled() else 20))
         self.scenarios = max(3, (100 if compiled() else 5) // share)
         self.batch_rows = (500_000 if compiled() else 10_000) // share
         self.rule_rounds = (1_000_000 if compiled() else 20_000) // share
@@ -195,6 +198,8 @@ def rates(plan: Plan, tick: Tick) -> list[dict[str, Any]]:
         row = rate(f"mail-{mechanism}", "per event, recorded", runs, whole)
         row["simulated_s_per_s"] = median(simulated)
         found.append(row)
+    found.append(one_second(plan, tick))
+    found += host_rows(plan, tick)
     tick("mail, 10 ms")
 
     def short() -> tuple[int, float]:
@@ -228,6 +233,43 @@ def rates(plan: Plan, tick: Tick) -> list[dict[str, Any]]:
     return found
 
 
+def one_second(plan: Plan, tick: Tick) -> dict[str, Any]:
+    """Measure what one simulated second of ``mail`` takes under the dearest of its mechanisms, every event recorded."""
+    tick("mail, one second")
+    length = SECOND_PS if compiled() and plan.mail_ps * 10 == SECOND_PS else plan.mail_ps
+    scenario, _ = load("mail")
+    costs = {m: mail_run(m, length, 1)[2] * SECOND_PS / length for m in scenario.run.mechanisms}
+    worst = max(costs, key=lambda m: costs[m])
+    row = rate(f"mail-second-{worst}", "per simulated second, recorded", 1, lambda: (1, costs[worst]))
+    row |= {"by_mechanism_ns": costs, "measured_over_ns": length // 1000}
+    return row
+
+
+def host_rows(plan: Plan, tick: Tick) -> list[dict[str, Any]]:
+    """Measure an event of ``many`` on three sizes of host, interleaved, by the CPU time of the runs."""
+    costs: dict[int, list[float]] = {quarters: [] for quarters in QUARTERS}
+    events: dict[int, int] = {}
+    for n in range(max(1, min(5, plan.rounds))):
+        for quarters in QUARTERS:
+            tick(f"{NAME}, {quarters} quarters")
+            sinks: list[Sink] = []
+            scenario = part_of_many(quarters)
+            machine = prepare(scenario, NAME, "upcall-posted", n + 1, plan.many_ps, sinks).machine
+            began = time.process_time_ns()
+            machine.run(plan.many_ps)
+            events[quarters] = int(machine.events)
+            costs[quarters].append((time.process_time_ns() - began) / max(1, int(machine.events)))
+    rows = []
+    for quarters in QUARTERS:
+        row = rate(f"{NAME}: {size_of(part_of_many(quarters))}", "per event, recorded", 1, lambda: (1, 0.0))
+        least, cost, most = spread(costs[quarters])
+        row |= {"engine_ns": cost, "per_s": 1e9 / cost, "runs": len(costs[quarters]), "events": events[quarters]}
+        first = [mine / other for mine, other in zip(costs[quarters], costs[QUARTERS[0]])]
+        row |= {"spread_ns": [least, cost, most], "ratio_to_quarter": spread(first)}
+        rows.append(row)
+    return rows
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     if args.rounds < 1:
@@ -238,7 +280,8 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="exitless-bench-") as folder, progress() as bar:
         program, no_c = yardsticks.compile_c(folder)
         traces = Traces(folder, args.recording, 20 if args.quick else 1, min(3, plan.rounds) if args.quick else 1)
-        steps = traces.steps() + 3 + 2 * plan.rounds * (1 + bool(program) + with_simpy) + len(MECHANISMS) + 3
+        hosts = len(QUARTERS) * max(1, min(5, plan.rounds))
+        steps = traces.steps() + 3 + 2 * plan.rounds * (1 + bool(program) + with_simpy) + len(MECHANISMS) + 4 + hosts
         task = bar.add_task("bench", total=steps)
 
         def tick(what: str) -> None:
@@ -296,6 +339,26 @@ def show(rows: list[dict[str, Any]], compared: int, others: list[str], notes: li
         simulated = f"{row['simulated_s_per_s']:.3g}" if "simulated_s_per_s" in row else ""
         table.add_row(row["name"], f"{row['engine_ns']:,.4g}", row["unit"], f"{row['per_s']:,.0f}", simulated)
     out.print(table)
+    show_sizes(out, rows)
+
+
+def show_sizes(out: Any, rows: list[dict[str, Any]]) -> None:
+    """Say what a second of ``mail`` takes, and how an event's cost grows with the host."""
+    for row in rows:
+        if row["name"].startswith("mail-second-"):
+            took = row["engine_ns"] / 1e9
+            over = row["measured_over_ns"] / 1e9
+            out.print(
+                f"mail: a simulated second takes {took:.3g} s at most (goal: 0.3 s), recorded; run for {over:.3g} s"
+            )
+    sizes = [row for row in rows if "ratio_to_quarter" in row]
+    first, last = sizes[0], sizes[-1]
+    least, middle, most = last["ratio_to_quarter"]
+    allowed = math.log(last["events"]) / math.log(first["events"])
+    out.print(
+        f"{NAME}: {last['events'] / first['events']:.2g} times the events, each costs {middle:.3g} times as much "
+        f"({least:.3g}–{most:.3g}); n log n allows {allowed:.3g}"
+    )
 
 
 def show_readers(rows: list[dict[str, Any]]) -> None:

@@ -18,7 +18,7 @@ LINUX: Final = "kvm-tiny-2cpu.dat.xz"
 XEN: Final = "xen-pvh1-start.bin.xz"
 XEN_HZ: Final = "2.6G"
 EVENTS: Final = 10_000_000
-TEXT_EVENTS: Final = 1_000_000
+TEXT_EVENTS: Final = 5_000_000
 
 
 class Used(NamedTuple):
@@ -104,7 +104,7 @@ class Traces:
         self.given = given
         self.runs = runs
         self.events = EVENTS // share // (1 if compiled() else 50)
-        self.text_events = TEXT_EVENTS // share // (1 if compiled() else 20)
+        self.text_events = TEXT_EVENTS // share // (1 if compiled() else 50)
         self.notes: list[str] = []
 
     def steps(self) -> int:

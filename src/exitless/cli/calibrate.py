@@ -8,7 +8,8 @@ from typing import Any, Final
 from rich.console import Console
 
 from exitless.cli.output import Patience, console, ns, write_json, write_whole
-from exitless.cli.read import frequency, table
+from exitless.cli.read import frequency
+from exitless.cli.read_why import table
 from exitless.errors import TraceError
 from exitless.scenario.costs import COST_NAMES, DEFAULT, Preset
 from exitless.study.calibration import USES, Origin, Step, Stretch, costs_of, stretches

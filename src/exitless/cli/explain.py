@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from exitless.arch.xen.fifo import LINKED, PENDING, is_set
 from exitless.bits.words import ON_PAGE, PACKED, bits_of
 from exitless.cli.output import console, ns, progress, write_json
 from exitless.cli.run import primary_source
@@ -84,6 +85,24 @@ def snapshot(built: Built, vcpu: int, pcpu: int) -> dict[str, str]:
         "evtchn pending": "{" + " ".join(map(str, ports)) + "}", "upcall_pending": str(int(c.info.upcall_pending)),
         "pending_sel": "{" + " ".join(map(str, bits_of(c.info.selector, 0, PACKED, 2))) + "}",
         "blocked": str(int(c.blocked)), "runstate": ("running", "runnable", "blocked", "offline")[int(v.runstate)],
+        **(fifo_snapshot(built, vcpu) if v.domain.fifo else {}),
+    }  # fmt: skip
+
+
+def fifo_snapshot(built: Built, vcpu: int) -> dict[str, str]:
+    """Describe the event words of a vCPU's ports, and its control block."""
+    m = built.machine
+    v = m.vcpus[vcpu]
+    words, block = v.domain.words, v.domain.blocks[v.index]
+    ports = [int(m.sources[n].port) for n in v.sources if m.sources[n].port >= 0]
+
+    def with_flag(bit: int) -> str:
+        return "{" + " ".join(str(port) for port in sorted(ports) if is_set(words, port, bit)) + "}"
+
+    heads = [f"{priority}:{int(port)}" for priority, port in enumerate(block.head) if port]
+    return {
+        "PENDING": with_flag(PENDING), "LINKED": with_flag(LINKED), "HEAD": "{" + " ".join(heads) + "}",
+        "READY": "{" + " ".join(str(n) for n in range(16) if int(block.ready) >> n & 1) + "}",
     }  # fmt: skip
 
 
@@ -185,6 +204,10 @@ BELONGS: dict[str, tuple[int, ...]] = {
     "evtchn pending": (Kind.PORT_RAISE, Kind.PORT_CLEAR),
     "pending_sel": (Kind.PORT_RAISE, Kind.UPCALL_ENTER),
     "upcall_pending": (Kind.UPCALL_MARK, Kind.UPCALL_ENTER),
+    "PENDING": (Kind.PORT_RAISE, Kind.PORT_CLEAR),
+    "LINKED": (Kind.PORT_RAISE, Kind.UPCALL_ENTER),
+    "HEAD": (Kind.PORT_RAISE,),
+    "READY": (Kind.PORT_RAISE, Kind.UPCALL_ENTER),
     "window exiting": (Kind.IRQ_WINDOW, Kind.VM_ENTRY),
     "entry field": (Kind.IRQ_INJECT, Kind.VM_ENTRY),
 }

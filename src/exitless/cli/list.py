@@ -129,6 +129,11 @@ UNVERIFIED = [
         "Xen intr.c vmx_intr_assist",
     ),
     (
+        "switches.drops_limited",
+        "the interrupt by which a device came too often is told to nobody; false hands it on before its source is off",
+        "Xen irq.c irq_ratelimit",
+    ),
+    (
         "mech.direct",
         "ELI's vector identity and injection mode, from memory; only the mechanisms named direct use them",
         "ELI shadow-idt",

@@ -44,7 +44,7 @@ def print_more(out: Console, results: list[Any]) -> None:
         print_holds(out, results)
     if results[0].built.scenario.move:
         print_moves(out, results)
-    if sum(not v.domain.is_pv for v in machine.vcpus) > len(machine.pcpus):
+    if sum(not v.domain.serves for v in machine.vcpus) > len(machine.pcpus):
         print_states(out, results, results[0].summary.first_source)
         busy = [s for s in machine.sources if machine.vcpus[s.vcpu].busy]
         if busy:

@@ -5,19 +5,18 @@ import csv
 import io
 import re
 import sys
-from collections.abc import Iterable
 from typing import Any, Final
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from exitless.cli.output import Patience, console, ns, open_whole, per_cent, write_json, write_whole
 from exitless.cli.read_events import Events, parquet_library, write_csv, write_parquet
 from exitless.cli.read_pasted import as_document, pasted_of, print_pasted
+from exitless.cli.read_why import print_causes, print_over_time, print_untold, print_waits, print_wakers, table
 from exitless.errors import TraceError
 from exitless.study.pasted import EXPECTED, looks_pasted
 from exitless.study.trace_report import Facts, TraceReport
+from exitless.study.trace_why import Why
 from exitless.traces.opening import Source, open_source
 from exitless.traces.reader import Reader, reader_of, readers, unknown
 from exitless.traces.repair import Repair, repaired
@@ -75,6 +74,7 @@ def facts_of(reader: Reader) -> Facts:
         names=reader.names, unread=dict(reader.unread()), lost_events=reader.lost_events,
         lost_intervals=reader.lost_intervals, vcpus=[(v.vm, v.number, v.tid) for v in reader.vcpus],
         exit_name=reader.exit_name, call_name=reader.hypercall_name, problems=reader.problems, notes=reader.notes,
+        commands=reader.commands,
     )  # fmt: skip
 
 
@@ -140,9 +140,9 @@ def report_on_table(source: Source, options: argparse.Namespace) -> dict[str, An
 
 def report_on_rows(reader: Reader, path: str, options: argparse.Namespace | None) -> dict[str, Any]:
     """Read a recording. Errors: TraceError."""
-    report = TraceReport()
+    report, why = TraceReport(), Why()
     events = Events() if options is not None and (options.csv or options.parquet) else None
-    takers = [report.block] + ([events.block] if events is not None else [])
+    takers = [report.block, why.block] + ([events.block] if events is not None else [])
     with Patience(f"reading {path}", reader.size) as tick:
         for columns in reader.blocks():
             for take in takers:
@@ -152,7 +152,9 @@ def report_on_rows(reader: Reader, path: str, options: argparse.Namespace | None
         write_events(events, reader, options)
     if isinstance(reader, TextReader) and reader.unread()["lines"] and (options is None or not options.repair):
         reader.notes.append("there are lines that are no events; where a mail program cut lines in two, --repair helps")
-    return report.as_json(facts_of(reader))
+    facts = facts_of(reader)
+    d = report.as_json(facts)
+    return {**d, **why.as_json(facts, d)}
 
 
 def write_events(events: Events, reader: Reader, options: argparse.Namespace) -> None:
@@ -166,14 +168,6 @@ def write_events(events: Events, reader: Reader, options: argparse.Namespace) ->
         with open_whole(options.parquet) as out:
             write_parquet(out, events, reader)
     events.close()
-
-
-def table(columns: Iterable[str]) -> Table:
-    """Make a table whose first column is text and whose others are numbers."""
-    t = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
-    for n, name in enumerate(columns):
-        t.add_column(name, justify="left" if n == 0 else "right", no_wrap=n != 0, overflow="fold")
-    return t
 
 
 def print_head(out: Console, d: dict[str, Any]) -> None:
@@ -309,11 +303,13 @@ def show(d: dict[str, Any], kinds: bool) -> None:
         print_pasted(out, d)
         return
     print_head(out, d)
-    for part in (print_exits, print_vcpus, print_vectors):
+    parts = (print_exits, print_causes, print_vcpus, print_waits, print_vectors, print_wakers, print_over_time)
+    for part in parts:
         out.print()
         part(out, d)
     out.print()
     print_rest(out, d, kinds)
+    print_untold(out, d)
 
 
 def check_outputs(args: argparse.Namespace) -> bool:

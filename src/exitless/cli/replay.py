@@ -2,13 +2,15 @@
 
 import argparse
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 
 from exitless.cli.output import console, ns, progress, write_json
-from exitless.cli.read import PATIENCE, frequency, table
+from exitless.cli.read import PATIENCE, frequency
+from exitless.cli.read_why import table
 from exitless.errors import TraceError
 from exitless.record.block import Header, Record
 from exitless.record.store import write as store
@@ -17,7 +19,7 @@ from exitless.sim.replay import ReplayMachine
 from exitless.sim.state import Domain
 from exitless.study.arrivals import OTHER, SAME, Arrivals
 from exitless.study.replayed import Comparison, Counts, Line
-from exitless.traces.reader import open_reader
+from exitless.traces.reader import Row, Vcpu, open_reader
 from exitless.traces.xentrace import Xentrace
 from exitless.vocab.given import Given
 from exitless.vocab.kinds import Kind, Owner
@@ -57,6 +59,7 @@ class Replay:
         self.record = Record(Header())
         self.simulated = Counts()
         self.arrived = 0
+        self.alone = False
         self.costs = DEFAULT
 
     def exit_name(self, reason: int) -> str:
@@ -110,8 +113,44 @@ class Replay:
         return Comparison(self.recorded, self.simulated, set(self.vcpus), hosts, self.exit_name)
 
 
+def one_a_pcpu(reader: Xentrace, batches: Iterable[list[Row]]) -> Iterator[list[Row]]:
+    """Give what is nobody's to one vCPU for each pCPU, for a recording without records of the scheduler."""
+    places: dict[int, int] = {}
+    for rows in batches:
+        out = []
+        for at, kind, pcpu, vcpu, a, b in rows:
+            if vcpu < 0 and pcpu >= 0:
+                if pcpu not in places:
+                    places[pcpu] = len(reader.vcpus)
+                    reader.vcpus.append(Vcpu(f"p{pcpu}", 0, -1))
+                vcpu = places[pcpu]
+            out.append((at, kind, pcpu, vcpu, a, b))
+        yield out
+
+
 def read(path: str, clock_hz: int) -> Replay:
-    """Read a recording for its arrivals. Errors: TraceError, also for one in which nothing runs by VM entry."""
+    """Read a recording for its arrivals. Errors: TraceError, also for one in which nothing runs by VM entry.
+
+    One without records of the scheduler, and so without vCPUs, is read once more with one vCPU for each pCPU.
+    """
+    replay = read_once(path, clock_hz, False)
+    if not replay.vcpus and path != "-":
+        replay = read_once(path, clock_hz, True)
+    reader = replay.reader
+    if not replay.vcpus:
+        raise TraceError(
+            f"{reader.source.name}: no exit or entry in it belongs to a known vCPU; a replay needs records of the HVM "
+            "class, and from standard input those of the scheduler too (xentrace -e all)"
+        )
+    if len(replay.vcpus) > MOST_VCPUS:
+        raise TraceError(
+            f"{reader.source.name}: {len(replay.vcpus):,} vCPUs run by VM entry; expected at most {MOST_VCPUS:,}"
+        )
+    return replay
+
+
+def read_once(path: str, clock_hz: int, alone: bool) -> Replay:
+    """Read a recording for its arrivals; with ``alone`` a pCPU's guests count as one vCPU. Errors: TraceError."""
     with open_reader(path, clock_hz) as reader:
         if not isinstance(reader, Xentrace):
             raise TraceError(f"{path}: is {reader.what}; a replay needs {Xentrace.what}")
@@ -124,7 +163,7 @@ def read(path: str, clock_hz: int) -> Replay:
         )
         recorded = Counts()
         began = time.monotonic()
-        batches = reader.rows()
+        batches = iter(one_a_pcpu(reader, reader.rows()) if alone else reader.rows())
         for rows in batches:
             arrivals.rows(rows)
             recorded.rows(rows, True)
@@ -136,15 +175,7 @@ def read(path: str, clock_hz: int) -> Replay:
                         recorded.rows(more, True)
                         bar.update(task, completed=reader.done)
         replay = Replay(reader, arrivals, recorded)
-        if not replay.vcpus:
-            raise TraceError(
-                f"{reader.source.name}: no exit or entry in it belongs to a known vCPU; a replay needs the scheduler's "
-                "records and those of the HVM class (xentrace -e all)"
-            )
-        if len(replay.vcpus) > MOST_VCPUS:
-            raise TraceError(
-                f"{reader.source.name}: {len(replay.vcpus):,} vCPUs run by VM entry; expected at most {MOST_VCPUS:,}"
-            )
+        replay.alone = alone
         return replay
 
 
@@ -167,6 +198,11 @@ def explanation(replay: Replay, tax: dict[str, Any]) -> list[str]:
             f"Interrupts off: not recorded. At {replay.arrivals.dark:,} of the exits with a new interrupt the guest's "
             "instruction pointer lay nearest to one where an earlier exit had met them off; that is taken for off. "
             "With --interrupts-on nothing is learned from earlier exits."
+        )
+    if replay.alone:
+        out.append(
+            "No record of the scheduler: all that ran on one pCPU is taken for one vCPU of a guest (p0v0 on pCPU 0), "
+            "which a halt ends when it is next entered; wake-ups and runstates cannot be compared."
         )
     first, switches = replay.restarts()
     if switches:
@@ -224,6 +260,8 @@ def run(args: argparse.Namespace) -> int:
     replay.simulate(preset, not args.interrupts_on)
     comparison = replay.compare()
     lines, tax = comparison.lines(), comparison.tax()
+    if replay.alone:
+        lines = [line for line in lines if line.group != "scheduler"]
     for problem in replay.reader.problems:
         console(stderr=True).print(f"exitless: partial result: {problem}", soft_wrap=True)
     if args.json != "-":

@@ -95,7 +95,7 @@ def make_tally(built: Built) -> Tally:
 
 def is_crowded(built: Built) -> bool:
     """Tell whether there are more vCPUs of guests than pCPUs."""
-    return sum(not v.domain.is_pv for v in built.machine.vcpus) > len(built.machine.pcpus)
+    return sum(not v.domain.serves for v in built.machine.vcpus) > len(built.machine.pcpus)
 
 
 def is_watched(built: Built) -> bool:

@@ -24,7 +24,8 @@ RULES: dict[int, tuple[str, str]] = {
     Kind.PID_MOVE: ("vmx_pi_switch_to", "Xen vmx.c vmx_pi_switch_to"),
     Kind.PIRQ_HOLD: ("xen.eoi_stack.push", "Xen irq.c pending_eoi"),
     Kind.PIRQ_READY: ("xen.pirq: guest_eoi or forced_eoi; xen.eoi_stack.mark_ready", "Xen irq.c desc_guest_eoi"),
-    Kind.PORT_RAISE: ("raise_port of xen.two_level or xen.fifo", "Xen 2l.c evtchn_2l_set_pending"),
+    Kind.PIRQ_LIMIT: ("xen.eoi_stack.exceeds_rate", "Xen irq.c irq_ratelimit"),
+    Kind.PORT_RAISE: ("xen.two_level.raise_port", "Xen 2l.c evtchn_2l_set_pending"),
     Kind.UPCALL_MARK: ("xen.two_level.mark_events_pending", "Xen domain.c vcpu_mark_events_pending"),
     Kind.UPCALL_ENTER: (
         "xen.two_level.guest_take_upcall, guest_take_selector",
@@ -35,6 +36,21 @@ RULES: dict[int, tuple[str, str]] = {
     Kind.SOFTIRQ: ("softirq", "Xen softirq.h"),
     Kind.SCHED_WAKE: ("vcpu_unblock", "Xen core.c vcpu_unblock"),
     Kind.SCHED_SWITCH: ("schedule", "Xen credit.c priorities"),
+}
+# What stands behind an event of the FIFO ABI instead.
+FIFO_RULES: dict[int, tuple[str, str]] = {
+    Kind.PORT_RAISE: (
+        "xen.fifo.raise_port: PENDING, LINKED, LINK of the tail or HEAD and READY",
+        "Xen event_fifo.c raise",
+    ),
+    Kind.UPCALL_ENTER: (
+        "xen.two_level.guest_take_upcall, xen.fifo_guest.guest_take_ready",
+        "Linux events_fifo.c handle",
+    ),
+    Kind.PORT_CLEAR: (
+        "xen.fifo_guest.guest_consume, the highest queue that is ready; then guest_clear_pending",
+        "Linux events_fifo.c consume",
+    ),
 }
 EXIT_RULES = {
     Exit.HLT: ("HLT exiting", "SDM vmx.controls"),
@@ -93,7 +109,11 @@ def say(e: Event, header: Header) -> str:
 
 
 def rule_of(e: Event, header: Header) -> tuple[str, str]:
-    """Name the rule behind a row and its citation; direct delivery has its own for the guest's IDT."""
+    """Name the rule behind a row and its citation; direct delivery has its own for the guest's IDT, FIFO events have
+    theirs.
+    """
+    if e.vcpu in header.fifo and e.kind in FIFO_RULES:
+        return FIFO_RULES[e.kind]
     if e.kind == Kind.IRQ_DELIVER and header.mechanism.startswith("direct"):
         return "vmx.boundary.arbitrate, then the shadow IDT", "ELI shadow-idt"
     if e.kind == Kind.HYPERCALL and e.a == EVENT_CHANNEL_OP:

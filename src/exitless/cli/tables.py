@@ -69,7 +69,7 @@ def print_reasons(out: Console, results: list[Any]) -> None:
 def print_shares(out: Console, results: list[Any]) -> None:
     """Print whose code the guest's pCPU ran."""
     built = results[0].built
-    guest = next((n for n, v in enumerate(built.machine.vcpus) if not v.domain.is_pv), 0)
+    guest = next((n for n, v in enumerate(built.machine.vcpus) if not v.domain.serves), 0)
     name = f"pcpu{int(built.machine.vcpus[guest].pcpu)}"
     t = new_table()
     t.add_column(f"time of {name.replace('pcpu', 'pCPU')}", no_wrap=True)

@@ -5,8 +5,10 @@ from mypy_extensions import i64
 from exitless.arch.outcome import Access, Kick
 from exitless.arch.vmx.access import page_write, write_emulation
 from exitless.arch.vmx.injection import acknowledge_emulated, inject_at_entry, pending_without_vid, request_interrupt
+from exitless.arch.vmx.msrs import write_msr
 from exitless.mech.delivery import Delivery
 from exitless.mech.vcpu import VirtualCpu
+from exitless.vocab.exits import Exit
 
 
 def write_page(vcpu: VirtualCpu, offset: i64, value: i64) -> i64:
@@ -21,6 +23,23 @@ def write_page(vcpu: VirtualCpu, offset: i64, value: i64) -> i64:
     if answer != Access.VIRTUALIZED:
         return answer
     return write_emulation(vcpu.vapic, vcpu.controls, op)
+
+
+def write_apic(vcpu: VirtualCpu, offset: i64, value: i64) -> i64:
+    """The guest writes the register at ``offset``: a store to the page, or in x2APIC mode WRMSR of 800H + offset / 16.
+
+    Returns: an exit reason, or Exit.NONE when the write and what it causes stay in the guest.
+    Cites: SDM apicv.x2apic-msrs
+    """
+    if vcpu.x2apic == 0:
+        return write_page(vcpu, offset, value)
+    op = vcpu.operation
+    op.low = value
+    op.high = 0
+    answer: i64 = write_msr(vcpu.vapic, vcpu.controls, op, offset >> 4)
+    if answer == Exit.MSR_WRITE:
+        op.qualification = offset >> 4
+    return answer
 
 
 class Injected(Delivery):
@@ -51,9 +70,9 @@ class Injected(Delivery):
         return False
 
     def end(self, vcpu: VirtualCpu) -> i64:
-        """A store to 0B0H of the APIC page."""
-        return write_page(vcpu, 176, 0)
+        """A write of EOI: a store to 0B0H of the APIC page, or WRMSR 80BH."""
+        return write_apic(vcpu, 176, 0)
 
     def write_register(self, vcpu: VirtualCpu, offset: i64, value: i64) -> i64:
-        """A store to the APIC page."""
-        return write_page(vcpu, offset, value)
+        """A write of any other register."""
+        return write_apic(vcpu, offset, value)

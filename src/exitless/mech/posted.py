@@ -7,7 +7,7 @@ from exitless.arch.vmx.evaluate import evaluate_pending
 from exitless.arch.vmx.injection import highest_requested, inject_at_entry, keep_trigger, load_at_entry
 from exitless.arch.vmx.posted import claim_notification, clear_outstanding, raise_rvi, set_pir, take_pir
 from exitless.mech.delivery import Delivery
-from exitless.mech.injected import write_page
+from exitless.mech.injected import write_apic
 from exitless.mech.vcpu import VirtualCpu
 
 
@@ -64,9 +64,9 @@ class Posted(Delivery):
         return True
 
     def end(self, vcpu: VirtualCpu) -> i64:
-        """A store to 0B0H, virtualized; it exits only for vectors in the EOI-exit bitmap."""
-        return write_page(vcpu, 176, 0)
+        """A write of EOI, virtualized; it exits only for vectors in the EOI-exit bitmap."""
+        return write_apic(vcpu, 176, 0)
 
     def write_register(self, vcpu: VirtualCpu, offset: i64, value: i64) -> i64:
-        """A store to the APIC page."""
-        return write_page(vcpu, offset, value)
+        """A write of any other register."""
+        return write_apic(vcpu, offset, value)

@@ -20,6 +20,7 @@ class VirtualCpu:
     given to the guest, ``timer_vector`` its vector (0: the guest uses no local APIC timer).
     ``has_posting`` is 1 with posted-interrupt processing, ``has_hooks`` with VT-d posting, whose descriptor follows the
     scheduler. ``running_on`` is the pCPU it runs on (in guest or in root mode), -1 while it does not run.
+    ``x2apic`` is 1 for a guest that reaches its local APIC by MSRs.
     ``in_guest_mode`` is what KVM's senders read: set before PIR is looked at on the way in.
     Shapes: ``selector`` two 32-bit words, the guest's own copy of evtchn_pending_sel during an upcall.
     """
@@ -44,4 +45,5 @@ class VirtualCpu:
         self.has_vid: i64 = 0
         self.has_posting: i64 = 0
         self.has_hooks: i64 = 0
+        self.x2apic: i64 = 0
         self.forwarded: i64 = -1

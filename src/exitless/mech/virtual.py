@@ -5,7 +5,7 @@ from mypy_extensions import i64
 from exitless.arch.outcome import Kick
 from exitless.arch.vmx.injection import highest_requested, inject_at_entry, load_at_entry, request_interrupt
 from exitless.mech.delivery import Delivery
-from exitless.mech.injected import write_page
+from exitless.mech.injected import write_apic
 from exitless.mech.vcpu import VirtualCpu
 
 
@@ -37,9 +37,9 @@ class Virtual(Delivery):
         return False
 
     def end(self, vcpu: VirtualCpu) -> i64:
-        """A store to 0B0H, virtualized; it exits only for vectors in the EOI-exit bitmap."""
-        return write_page(vcpu, 176, 0)
+        """A write of EOI, virtualized; it exits only for vectors in the EOI-exit bitmap."""
+        return write_apic(vcpu, 176, 0)
 
     def write_register(self, vcpu: VirtualCpu, offset: i64, value: i64) -> i64:
-        """A store to the APIC page."""
-        return write_page(vcpu, offset, value)
+        """A write of any other register."""
+        return write_apic(vcpu, offset, value)

@@ -17,7 +17,8 @@ class Header:
     """What a reader of the record needs to name things.
 
     Shapes: ``vcpus`` has one name a vCPU number (``d0v1``), ``owners`` the :class:`~exitless.vocab.kinds.Owner`
-    of each; ``sources`` one name a source number; ``costs`` one name a cost number.
+    of each; ``sources`` one name a source number; ``costs`` one name a cost number. ``fifo`` has the vCPUs whose event
+    channels are of the FIFO ABI.
     """
 
     title: str = ""
@@ -38,6 +39,7 @@ class Header:
     cost_origins: list[str] = field(default_factory=list)
     exits: dict[int, str] = field(default_factory=dict)
     clock_hz: int = 0
+    fifo: list[int] = field(default_factory=list)
 
 
 class Event(NamedTuple):

@@ -4,18 +4,27 @@ from exitless.arch.vtd.irte import Irte
 from exitless.arch.x86.host_vectors import HostVector
 from exitless.arch.xen.callback import Callback
 from exitless.arch.xen.ports import Errno, EventChannels, bind_pirq, bind_virq
+from exitless.arch.xen.vlapic_msrs import vlapic_msr_changed
 from exitless.bits import units
 from exitless.errors import ScenarioError
 from exitless.mech.catalog import ROUTE_CHANNEL, ROUTE_DIRECT, ROUTE_POSTED, Mechanism, find, make_delivery
 from exitless.record.block import Header
 from exitless.record.sinks import Sink
 from exitless.scenario.costs import COST_NAMES, Preset
+from exitless.scenario.disks import add_sas
 from exitless.scenario.load import near
-from exitless.scenario.quantities import LONGEST_MEAN_PS, LONGEST_PS, SEED_LIMIT, quantity, time_within, within
+from exitless.scenario.quantities import (
+    LONGEST_MEAN_PS,
+    LONGEST_PS,
+    SEED_LIMIT,
+    SHORTEST_PS,
+    quantity,
+    time_within,
+    within,
+)
 from exitless.scenario.rated import add_load
 from exitless.scenario.schema import Device, Scenario, Vm
 from exitless.scenario.talking import add_ipi, add_vbd, choose_events, choose_msi, give_callback, one_of
-from exitless.sim.devices.disk import DiskQueue
 from exitless.sim.devices.nic import Nic, NicQueue, mean_gap_ps, wire_time_ps
 from exitless.sim.machine import Machine
 from exitless.sim.state import Domain, Event, Irq, Scheduler, Softirq, Source, Vcpu
@@ -24,7 +33,7 @@ from exitless.vocab.kinds import Owner, RunState
 
 VIRQ_TIMER_PORT = 3
 SCHEDULERS = {"credit2": Scheduler.CREDIT2, "credit": Scheduler.CREDIT}
-SHORTEST_PS = units.PS_PER_US
+KINDS = ["pv", "pvh", "hvm"]
 
 
 class Built:
@@ -57,6 +66,8 @@ def build(scenario: Scenario, name: str, mechanism_name: str, seed: int, length_
     machine.timeslice = time_within(host.timeslice, SHORTEST_PS, LONGEST_PS, "host.timeslice")
     machine.ratelimit = time_within(host.ratelimit, 0, LONGEST_PS, "host.ratelimit")
     machine.tick = time_within(host.tick, SHORTEST_PS, LONGEST_PS, "host.tick")
+    machine.drops_limited = int(scenario.switches.drops_limited)
+    machine.irq_ratelimit = within(host.irq_ratelimit, 0, 10**9, "host.irq_ratelimit in 10 ms")
     machine.posted_vector = HostVector.POSTED_NOTIFICATION
     machine.wakeup_vector = HostVector.POSTED_WAKEUP
     machine.rescan_pir = int(scenario.switches.rescan_pir)
@@ -96,8 +107,10 @@ class Maker:
     def add_vm(self, vm: Vm, number: int) -> None:
         """Add a domain with its vCPUs."""
         where = f"vm[{number}]"
-        if vm.kind not in ("pv", "hvm"):
-            raise ScenarioError(f'{where}.kind: no such kind "{vm.kind}"{near(vm.kind, ["pv", "hvm"])}')
+        if vm.kind not in KINDS:
+            raise ScenarioError(f'{where}.kind: no such kind "{vm.kind}"{near(vm.kind, KINDS)}')
+        if vm.kind == "pvh" and self.mechanism.route == ROUTE_DIRECT:
+            raise ScenarioError(f"{where}.kind: {self.mechanism.name} is for one guest beside a pv dom0, not a pvh one")
         if not vm.name:
             raise ScenarioError(f"{where}.name: expected a name, got an empty one")
         if vm.name in self.domains:
@@ -107,6 +120,7 @@ class Maker:
             raise ScenarioError(f"{where}.pin: expected one pCPU for each of {vm.vcpus} vCPUs, got {len(vm.pin)}")
         m = self.machine
         domain = Domain(number, int(vm.kind == "pv"))
+        domain.serves = int(vm.kind != "hvm")
         domain.first, domain.vcpus = len(m.vcpus), vm.vcpus
         domain.weight = within(vm.weight, 1, 65535, f"{where}.weight")
         domain.cap = within(vm.cap, 0, 100 * vm.vcpus, f"{where}.cap in per cent of one pCPU")
@@ -124,17 +138,23 @@ class Maker:
             vcpu.runstate = RunState.RUNNABLE
             vcpu.cpu.state.interrupt_flag = 1
             m.vcpus.append(vcpu)
+            m.home(vcpu, vcpu.pcpu)
+            if domain.fifo:
+                self.header.fifo.append(int(vcpu.number))
             self.header.vcpus.append(f"d{number}v{index}")
-            self.header.owners.append(Owner.DOM0 if domain.is_pv else Owner.GUEST)
+            self.header.owners.append(Owner.DOM0 if domain.serves else Owner.GUEST)
             if domain.is_pv:
                 vcpu.cpu.callback_style = Callback.VECTOR
+                continue
+            self.control(vcpu, vm, where)
+            if vm.kind == "pvh":
+                give_callback(self, vcpu, vm, where)
             else:
                 self.equip(vcpu, vm, where)
 
-    def equip(self, vcpu: Vcpu, vm: Vm, where: str) -> None:
-        """Give an HVM vCPU its controls and its timer, as the mechanism wants them."""
+    def control(self, vcpu: Vcpu, vm: Vm, where: str) -> None:
+        """Give a vCPU that runs by VM entry its controls, as the mechanism wants them."""
         cpu = vcpu.cpu
-        vcpu.busy = int(vm.busy)
         c = cpu.controls
         row = self.mechanism
         c.use_tpr_shadow = 1
@@ -152,6 +172,15 @@ class Maker:
             cpu.has_hooks = int(row.route == ROUTE_POSTED)
         if row.route == ROUTE_DIRECT:
             c.ext_int_exiting = 0
+        elif one_of(vm.apic, ["xapic", "x2apic"], f"{where}.apic") == "x2apic":
+            cpu.x2apic = 1
+            vlapic_msr_changed(c, 1)
+
+    def equip(self, vcpu: Vcpu, vm: Vm, where: str) -> None:
+        """Give an HVM vCPU its timer and what it talks by."""
+        cpu = vcpu.cpu
+        row = self.mechanism
+        vcpu.busy = int(vm.busy)
         source = self.add_source(vcpu, f"{self.header.vcpus[vcpu.number]}.timer")
         vcpu.timer_source = source.number
         vcpu.period = time_within(vm.tick, SHORTEST_PS, LONGEST_PS, f"{where}.tick")
@@ -181,6 +210,7 @@ class Maker:
             raise ScenarioError(f'there are two interrupt sources called "{name}"')
         source = Source(len(m.sources), vcpu.number)
         m.sources.append(source)
+        vcpu.sources.append(source.number)
         m.queue_of_source.append(-1)
         m.disk_of_source.append(-1)
         self.header.sources.append(name)
@@ -232,13 +262,13 @@ class Maker:
         """Add a NIC or a disk controller."""
         domain, vm = self.owner(device, where)
         if device.kind == "nic":
-            if domain.is_pv:
-                raise ScenarioError(f'{where}.for: a NIC is passed through to an hvm domain; "{vm.name}" is pv')
+            if domain.serves:
+                raise ScenarioError(f'{where}.for: a NIC is passed through to an hvm domain; "{vm.name}" is {vm.kind}')
             self.add_nic(device, domain, vm, where)
         elif device.kind == "sas":
-            if not domain.is_pv:
-                raise ScenarioError(f'{where}.for: the SAS controller belongs to a pv dom0; "{vm.name}" is hvm')
-            self.add_sas(device, domain, vm, where)
+            if not domain.serves:
+                raise ScenarioError(f'{where}.for: the SAS controller belongs to a pv or pvh dom0; "{vm.name}" is hvm')
+            add_sas(self, device, domain, vm, where)
         elif device.kind == "vbd":
             add_vbd(self, device, domain, vm, where)
         else:
@@ -311,34 +341,6 @@ class Maker:
         source.port = within(port, 1, 4095, f"{where}.ports")
         if bind_pirq(self.channels[vm.name], port, source.irq, vcpu.index) != Errno.NONE:
             raise ScenarioError(f'{where}.ports: port {port} of "{vm.name}" is taken')
-
-    def add_sas(self, device: Device, domain: Domain, vm: Vm, where: str) -> None:
-        """Add a SAS controller: one queue, port, host vector and pCPU each."""
-        m = self.machine
-        count = len(device.ports)
-        if not count or len(device.host_vectors) != count or len(device.pcpus) != count:
-            raise ScenarioError(
-                f"{where}: ports, host_vectors and pcpus must be of one length, got "
-                f"{count}, {len(device.host_vectors)}, {len(device.pcpus)}"
-            )
-        service = time_within(device.service, SHORTEST_PS, LONGEST_MEAN_PS, f"{where}.service")
-        depth = within(device.depth, 1, 1024, f"{where}.depth")
-        for n in range(count):
-            index = next(
-                (i for i in range(domain.vcpus) if m.vcpus[domain.first + i].pcpu == device.pcpus[n]), n % domain.vcpus
-            )
-            vcpu = m.vcpus[domain.first + index]
-            source = self.add_source(vcpu, f"{device.name}.{n}")
-            vector = 0x98 + 0x10 * n if self.mechanism.placement == "host-above" else device.host_vectors[n]
-            self.add_irq(source, vector, device.pcpus[n], where)
-            self.bind(source, device.ports[n], vm, vcpu, where)
-            queue = DiskQueue(len(m.disks), source.number, service, self.seed, 200 + n)
-            m.disk_of_source[source.number] = len(m.disks)
-            m.disks.append(queue)
-            self.describe(source)
-            for _ in range(depth):
-                m.calendar.push(queue.chance.exponential(service), Event.DISK, queue.number, 0)
-                queue.flying += 1
 
     def add_move(self, vm_name: str, index: int, to: int, at: str, where: str) -> None:
         """Plan a move of a vCPU."""

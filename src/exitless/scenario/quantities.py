@@ -7,6 +7,7 @@ from exitless.errors import ScenarioError
 
 # A day: far above any use, and low enough that sums of times stay well within a signed 64-bit word of ps.
 LONGEST_PS: Final = 86_400 * units.PS_PER_S
+SHORTEST_PS: Final = units.PS_PER_US
 # Drawing exponentially distributed times multiplies by up to 2**21.
 LONGEST_MEAN_PS: Final = units.PS_PER_S
 SEED_LIMIT: Final = 2**32

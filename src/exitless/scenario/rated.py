@@ -77,8 +77,8 @@ def add_load(maker: "Maker", table: LoadTable, where: str) -> None:
     if table.owner not in maker.domains:
         raise ScenarioError(f'{where}.for: no vm "{table.owner}"{near(table.owner, list(maker.domains))}')
     domain, vm = maker.domains[table.owner]
-    if domain.is_pv:
-        raise ScenarioError(f'{where}.for: a load belongs to an hvm domain; "{vm.name}" is pv')
+    if domain.serves:
+        raise ScenarioError(f'{where}.for: a load belongs to an hvm domain; "{vm.name}" is {vm.kind}')
     within(table.vcpu, 0, int(domain.vcpus) - 1, f"{where}.vcpu")
     m = maker.machine
     vcpu = m.vcpus[int(domain.first) + table.vcpu]

@@ -8,7 +8,8 @@ import msgspec
 class Host(msgspec.Struct, forbid_unknown_fields=True):
     """``[host]``: physical CPUs, clock, cost table, and Xen's scheduler: ``credit2`` (its default) or ``credit``.
 
-    Both have the ``ratelimit``; ``timeslice`` and ``tick`` are credit's.
+    Both have the ``ratelimit``; ``timeslice`` and ``tick`` are credit's. ``irq_ratelimit`` is how many interrupts of a
+    device in 10 ms are too many, so that Xen switches it off for 10 ms; 0 for no limit.
     """
 
     pcpus: int = 4
@@ -18,17 +19,19 @@ class Host(msgspec.Struct, forbid_unknown_fields=True):
     timeslice: str = "30 ms"
     ratelimit: str = "1 ms"
     tick: str = "10 ms"
+    irq_ratelimit: int = 10_000
     cost: dict[str, str] = {}
 
 
 class Vm(msgspec.Struct, forbid_unknown_fields=True):
-    """``[[vm]]``: a domain. ``kind`` is ``pv`` (dom0) or ``hvm``; ``pin`` one pCPU a vCPU, empty for none.
+    """``[[vm]]``: a domain. ``kind`` is ``pv`` or ``pvh`` (dom0) or ``hvm``; ``pin`` one pCPU a vCPU, empty for none.
 
     ``timer`` says how an hvm guest takes its tick: ``apic``, ``event`` (VIRQ_TIMER), or ``auto``: as its NIC.
     ``busy`` is true for a guest whose application never lets it halt. ``events`` is the ABI of its event channels:
     ``2-level`` or ``fifo``; ``callback`` how an hvm guest is told of them: ``vector`` (the global one), ``upcall`` (by
     its own local APIC), or ``auto``: as its mechanism. ``ipi`` is the mean time between two interprocessor interrupts
-    that each vCPU sends, empty for none; ``ipi_by`` is ``apic``, ``event``, or ``auto``: as its NIC. ``weight`` and
+    that each vCPU sends, empty for none; ``ipi_by`` is ``apic``, ``event``, or ``auto``: as its NIC. ``apic`` is
+    ``xapic`` or ``x2apic``, the mode of the local APICs of a domain that runs by VM entry. ``weight`` and
     ``cap`` (per cent of one pCPU, for all its vCPUs together, 0 for none) are the scheduler's.
     """
 
@@ -48,6 +51,7 @@ class Vm(msgspec.Struct, forbid_unknown_fields=True):
     ipi: str = ""
     ipi_by: str = "auto"
     ipi_vector: int = 0xFB
+    apic: str = "xapic"
 
 
 class Device(msgspec.Struct, forbid_unknown_fields=True):
@@ -129,12 +133,14 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     source reads (candidate problem C1, confirmed by nobody); ``idle_polls`` false makes idle pCPUs need an interrupt;
     ``assist_while_blocked`` true lets a vCPU that has just blocked pass vmx_intr_assist once more, as Xen's
     source reads,
-    which loses wake-ups with VT-d posting.
+    which loses wake-ups with VT-d posting. ``drops_limited`` false tells the guest also of the interrupt by which its
+    device came too often.
     """
 
     rescan_pir: bool = True
     idle_polls: bool = True
     assist_while_blocked: bool = False
+    drops_limited: bool = True
 
 
 class Bound(msgspec.Struct, forbid_unknown_fields=True):

@@ -104,11 +104,11 @@ def ring_numbers(device: Device, where: str) -> list[tuple[int, int, int, int]]:
 def add_vbd(maker: "Maker", device: Device, domain: Domain, vm: Vm, where: str) -> None:
     """Add a paravirtual disk: for each ring a source in the guest and one in dom0, tied to a queue of a controller."""
     m = maker.machine
-    if domain.is_pv:
-        raise ScenarioError(f'{where}.for: a vbd is for an hvm domain; "{vm.name}" is pv')
-    if device.backend not in maker.domains or not maker.domains[device.backend][0].is_pv:
-        pv = [name for name, (d, _) in maker.domains.items() if d.is_pv]
-        raise ScenarioError(f'{where}.backend: no pv domain "{device.backend}"{near(device.backend, pv)}')
+    if domain.serves:
+        raise ScenarioError(f'{where}.for: a vbd is for an hvm domain; "{vm.name}" is {vm.kind}')
+    if device.backend not in maker.domains or not maker.domains[device.backend][0].serves:
+        known = [name for name, (d, _) in maker.domains.items() if d.serves]
+        raise ScenarioError(f'{where}.backend: no pv or pvh domain "{device.backend}"{near(device.backend, known)}')
     back_domain, back_vm = maker.domains[device.backend]
     for n, (port, back_port, queue, priority) in enumerate(ring_numbers(device, where)):
         real = f"{device.on}.{queue}"

@@ -102,6 +102,10 @@ class Core:
     def assert_msi(self, source: Source) -> None:
         """A device asserts and writes its message."""
         self.assert_source(source)
+        self.send_msi(source)
+
+    def send_msi(self, source: Source) -> None:
+        """A device's message is on its way."""
         self.calendar.push(self.now + self.spent + self.costs[Cost.MSI_FLIGHT], Event.MSI, source.number, 0)
 
     def handle_source(self, source: Source, pcpu: i64) -> None:

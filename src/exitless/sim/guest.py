@@ -72,16 +72,17 @@ class Guests(Hypervisor):
 
     def source_by_vector(self, vcpu: Vcpu, vector: i64) -> i64:
         """Which source's handler a guest vector runs, -1 for none."""
-        for s in self.sources:
-            if s.vcpu == vcpu.number and s.vector == vector and s.port < 0:
-                return s.number
+        for number in vcpu.sources:
+            s: Source = self.sources[number]
+            if s.vector == vector and s.port < 0:
+                return number
         return -1
 
     def source_by_port(self, vcpu: Vcpu, port: i64) -> i64:
         """Which source's handler a port runs, -1 for none."""
-        for s in self.sources:
-            if s.vcpu == vcpu.number and s.port == port:
-                return s.number
+        for number in vcpu.sources:
+            if self.sources[number].port == port:
+                return number
         return -1
 
     def push_frame(self, vcpu: Vcpu, kind: i64, argument: i64) -> None:
@@ -113,11 +114,13 @@ class Guests(Hypervisor):
 
     def plan_base(self, vcpu: Vcpu) -> None:
         """Nothing is being handled: poll, work, or halt."""
-        if vcpu.domain.is_pv != 0:
+        if vcpu.domain.serves != 0:
             if vcpu.backlog > 0:
                 self.set_operation(vcpu, Op.WORK, self.costs[Cost.G_DISK_DONE])
-            else:
+            elif vcpu.domain.is_pv != 0:
                 self.set_operation(vcpu, Op.BLOCK, 0)
+            else:
+                self.set_operation(vcpu, Op.HLT, 0)
         elif vcpu.polling != 0:
             n: i64 = self.nic_queues[lowest_of_word(vcpu.polling)].ring
             if n > NAPI_BUDGET:
@@ -344,9 +347,10 @@ class Guests(Hypervisor):
         """
         best: i64 = -1
         nearest: i64 = PORTS
-        for s in self.sources:
+        for number in vcpu.sources:
+            s: Source = self.sources[number]
             port: i64 = s.port
-            if s.vcpu == vcpu.number and port >= 0:
+            if port >= 0:
                 after: i64 = (port - vcpu.last_port - 1) & (PORTS - 1)
                 if s.number == vcpu.timer_source:
                     after = -1

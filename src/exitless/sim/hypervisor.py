@@ -16,7 +16,7 @@ from exitless.arch.xen.pirq import AckType
 from exitless.bits.words import lowest_of_word, shl
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
-from exitless.sim.pending_eoi import PendingEoi
+from exitless.sim.rate_limit import RateLimit
 from exitless.sim.state import Event, Irq, Pcpu, Phase, Softirq, Source, Vcpu
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
@@ -26,7 +26,7 @@ ICR_LOW: Final = 2
 ICR_HIGH: Final = 3
 
 
-class Hypervisor(PendingEoi):
+class Hypervisor(RateLimit):
     """Interrupt handling in root mode."""
 
     def __init__(self, pcpus: i64, sinks: list[Sink]) -> None:
@@ -87,6 +87,8 @@ class Hypervisor(PendingEoi):
         vcpu: Vcpu = self.vcpus[source.vcpu]
         if irq.wanted >= 0 and irq.wanted != irq.pcpu:
             self.move_irq(irq)
+        if self.is_too_often(pcpu, irq):
+            return
         if irq.ack != AckType.NONE:
             self.mark(pcpu, irq)
         if vcpu.domain.is_pv != 0:
@@ -194,13 +196,15 @@ class Hypervisor(PendingEoi):
             pcpu.slice_end = -1
             self.raise_softirq(pcpu, Softirq.SCHEDULE)
         self.scheduler_timers(pcpu)
-        for v in self.vcpus:
-            if v.timer_at >= 0 and v.pcpu == pcpu.number and v.timer_at <= self.now:
+        for number in list(pcpu.homed):
+            v: Vcpu = self.vcpus[number]
+            if v.timer_at >= 0 and v.timer_at <= self.now:
                 v.timer_at = -1
                 self.charge(pcpu, Cost.TIMER_CALLBACK)
                 self.guest_timer(pcpu, v)
         if len(self.slow_irqs) > 0:
             self.force_eois(pcpu)
+        self.lift_limits(pcpu)
         self.program_timer(pcpu)
 
     def guest_timer(self, pcpu: Pcpu, vcpu: Vcpu) -> None:

@@ -15,6 +15,7 @@ from exitless.mech.injected import Injected
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
 from exitless.sim.guest import VCPU_OP, Frame, Op
+from exitless.sim.lanes import Item, Lane
 from exitless.sim.machine import Machine
 from exitless.sim.state import Domain, Event, Mode, Pcpu, Phase, Scheduler, Softirq, Vcpu
 from exitless.vocab.exits import Exit
@@ -28,47 +29,6 @@ DARK_FRAME: Final = 9
 OWN: Final = 20
 LIGHT: Final = 21
 KNOWN_DARK: Final = 2
-
-
-class Item:
-    """One thing that is given: when, what, its two arguments, and whether the guest had interrupts off then.
-
-    ``dark`` is 2 when the guest was seen with interrupts off at that place before, 1 when it was seen so near by.
-    ``again`` is 1 for a hypercall that sets a timer which becomes the earliest of the pCPU.
-
-    Units: ``time`` in ps.
-    """
-
-    def __init__(self, time: i64, what: i64, a: i64, b: i64, dark: i64, again: i64) -> None:
-        self.time: i64 = time
-        self.what: i64 = what
-        self.a: i64 = a
-        self.b: i64 = b
-        self.dark: i64 = dark
-        self.again: i64 = again
-
-
-class Lane:
-    """What a replayed vCPU needs beside its :class:`~exitless.sim.state.Vcpu`.
-
-    ``own`` are the exits it will make, ``at`` the next one, ``looked`` the next EOI or HLT. ``due`` are guest vectors
-    that the next timer interrupt of its pCPU raises. ``ended`` counts EOIs that were given before the handler began
-    that they end, ``owed`` handlers that ended before their EOI was given. ``away`` is 1 while others have the pCPU,
-    ``leaves_as`` the runstate it then has. ``slice_first`` says whether the scheduler's slice timer will be the
-    earliest of the pCPU; ``slice_set`` that it has just been set.
-    """
-
-    def __init__(self) -> None:
-        self.own: list[Item] = []
-        self.at: i64 = 0
-        self.looked: i64 = 0
-        self.due: list[i64] = []
-        self.ended: i64 = 0
-        self.owed: i64 = 0
-        self.away: i64 = 0
-        self.leaves_as: i64 = RunState.RUNNABLE
-        self.slice_first: i64 = 0
-        self.slice_set: i64 = 0
 
 
 class ReplayMachine(Machine):
@@ -91,7 +51,7 @@ class ReplayMachine(Machine):
             cpu.callback_style = Callback.VECTOR
             cpu.callback_vector = callback_vector
         cpu.state.interrupt_flag = 1
-        vcpu.pcpu = number
+        self.home(vcpu, number)
         vcpu.pinned = number
         vcpu.ran_on = number
         vcpu.runstate = state
@@ -120,6 +80,8 @@ class ReplayMachine(Machine):
         else:
             n: i64 = len(self.items)
             self.items.append(item)
+            if what == Given.HOST or what == Given.LOCAL or dark != 0:
+                self.lanes[vcpu].hits.append(item)
             self.calendar.push(time, Event.ARRIVAL, vcpu, n)
 
     # What is given happens.
@@ -239,8 +201,13 @@ class ReplayMachine(Machine):
     def stays_dark(self, vcpu: Vcpu, lane: Lane) -> bool:
         """Tell whether interrupts stay off until the guest's next exit: one of code known to run so, not a handler's.
 
-        The EOI belongs to a handler, and so may the hypercalls of a guest whose handlers write no EOI.
+        That is an exit of its own or a host interrupt, whichever is first. The EOI belongs to a handler, and so may the
+        hypercalls of a guest whose handlers write no EOI.
         """
+        while lane.hit < len(lane.hits) and lane.hits[lane.hit].time <= self.now:
+            lane.hit += 1
+        if lane.hit < len(lane.hits) and lane.hits[lane.hit].time < self.now + self.until_own(vcpu):
+            return lane.hits[lane.hit].dark == KNOWN_DARK
         if lane.at >= len(lane.own):
             return False
         item: Item = lane.own[lane.at]
@@ -291,6 +258,9 @@ class ReplayMachine(Machine):
         """What is awaited happens at its given time, however long interrupts took in between."""
         if vcpu.left >= 0 and vcpu.operation == OWN:
             vcpu.left = self.until_own(vcpu)
+            d: i64 = vcpu.depth - 1
+            if d >= 0 and vcpu.kind[d] == DARK_FRAME and not self.stays_dark(vcpu, self.lanes[vcpu.number]):
+                vcpu.left = -1
         super().go_on(pcpu, vcpu)
 
     def operation_over(self, pcpu: Pcpu, vcpu: Vcpu) -> None:

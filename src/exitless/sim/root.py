@@ -200,7 +200,7 @@ class Root(Workload):
         self.just_entered = vcpu.number
         injected: i64 = vcpu.delivery.enter(cpu)
         self.row(Kind.VM_ENTRY, pcpu.number, vcpu.number, injected, cpu.vapic.rvi)
-        self.owner_row(pcpu, Owner.GUEST, 0)
+        self.owner_row(pcpu, Owner.DOM0 if vcpu.domain.serves != 0 else Owner.GUEST, 0)
         if injected >= 0:
             self.guest_handler(vcpu, injected)
         self.guest_boundary(pcpu, vcpu, True)

@@ -4,10 +4,11 @@ from mypy_extensions import i64
 
 from exitless.arch.vmx.posted import has_posted
 from exitless.arch.xen.credit2 import BUDGET_PERIOD_PS
+from exitless.arch.xen.dpci import follows_vcpu
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
 from exitless.sim.credit2 import Credit2Host
-from exitless.sim.state import Event, Pcpu, Scheduler, Softirq, Vcpu
+from exitless.sim.state import Domain, Event, Pcpu, Scheduler, Softirq, Vcpu
 from exitless.vocab.kinds import Kind, RunState
 
 
@@ -91,7 +92,8 @@ class Scheduling(Credit2Host):
         """Take a vCPU out of the queue it waits in; it now belongs to ``pcpu``."""
         if vcpu.queued != 0:
             self.dequeue(vcpu)
-        vcpu.pcpu = pcpu.number
+        if vcpu.pcpu != pcpu.number:
+            self.home(vcpu, pcpu.number)
 
     def leave(self, pcpu: Pcpu) -> None:
         """The running vCPU stops running on ``pcpu``: its runstate changes, and it waits, is blocked or parked.
@@ -143,7 +145,7 @@ class Scheduling(Credit2Host):
 
         Cites: Xen core.c sched_unit_migrate_finish, Xen irq.c irq_set_affinity
         """
-        vcpu.pcpu = vcpu.move_to
+        self.home(vcpu, vcpu.move_to)
         if vcpu.move_pins != 0:
             vcpu.pinned = vcpu.move_to
         vcpu.move_to = -1
@@ -152,7 +154,13 @@ class Scheduling(Credit2Host):
         self.retarget(vcpu)
 
     def retarget(self, vcpu: Vcpu) -> None:
-        """Ask for new affinity of every unposted interrupt whose target is ``vcpu``."""
+        """Ask for new affinity of every unposted interrupt whose target is ``vcpu``; a PVH dom0's do not follow (C6).
+
+        Cites: Xen hvm.c hvm_migrate_pirqs
+        """
+        domain: Domain = vcpu.domain
+        if domain.is_pv == 0 and not follows_vcpu(1, 1 - domain.serves):
+            return
         for irq in self.irqs:
             if self.sources[irq.source].vcpu == vcpu.number and irq.pcpu != vcpu.pcpu:
                 irq.wanted = vcpu.pcpu
@@ -238,9 +246,10 @@ class Scheduling(Credit2Host):
             best = pcpu.slice_end
         if pcpu.number == 0 and self.account_at >= 0 and (best < 0 or self.account_at < best):
             best = self.account_at
-        for v in self.vcpus:
-            if v.timer_at >= 0 and v.pcpu == pcpu.number and (best < 0 or v.timer_at < best):
-                best = v.timer_at
+        for number in pcpu.homed:
+            timer: i64 = self.vcpus[number].timer_at
+            if timer >= 0 and (best < 0 or timer < best):
+                best = timer
         forced: i64 = self.forced_deadline(pcpu)
         if forced >= 0 and (best < 0 or forced < best):
             best = forced

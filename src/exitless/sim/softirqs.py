@@ -40,6 +40,17 @@ class Softirqs(Core):
             self.row(Kind.RUNSTATE, pcpu, vcpu.number, vcpu.runstate, state)
             vcpu.runstate = state
 
+    def home(self, vcpu: Vcpu, pcpu: i64) -> None:
+        """A vCPU belongs to another pCPU, and its timers with it."""
+        if vcpu.number in self.pcpus[vcpu.pcpu].homed:
+            self.pcpus[vcpu.pcpu].homed.remove(vcpu.number)
+        vcpu.pcpu = pcpu
+        homed: list[i64] = self.pcpus[pcpu].homed
+        at: i64 = 0
+        while at < len(homed) and homed[at] < vcpu.number:
+            at += 1
+        homed.insert(at, vcpu.number)
+
     def ask_to_schedule(self, here: Pcpu, target: Pcpu, vcpu: Vcpu) -> None:
         """A pCPU is asked to choose again because ``vcpu`` waits; until it has, it is not asked for another."""
         target.tickled = 1

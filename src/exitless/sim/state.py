@@ -9,7 +9,7 @@ from exitless.arch.x86.lapic import LocalApic
 from exitless.arch.xen.credit import DEFAULT_WEIGHT, Account
 from exitless.arch.xen.credit2 import INITIAL_CREDIT
 from exitless.arch.xen.dpci import DpciRecord
-from exitless.arch.xen.eoi_stack import EoiStack
+from exitless.arch.xen.eoi_stack import EoiStack, Rate
 from exitless.arch.xen.fifo import ControlBlock, EventArray
 from exitless.arch.xen.fifo_guest import Cursor
 from exitless.arch.xen.pirq import AckType, PirqGuest
@@ -97,6 +97,7 @@ class Pcpu:
     from when it is asked to choose for somebody until it does; ``last_tickled`` where it looked for an idle pCPU last;
     ``heaviest`` is the greatest weight in its run queue. Times are in ps.
     Shapes: ``queue`` vCPU numbers waiting, best first; with credit2 the first pCPU of a run queue holds it for all.
+        ``homed`` the numbers of the vCPUs that belong to this pCPU, whose timers are its own, in their order.
     """
 
     def __init__(self, number: i64) -> None:
@@ -117,6 +118,7 @@ class Pcpu:
         self.tick_at: i64 = -1
         self.timer_at: i64 = -1
         self.queue: list[i64] = []
+        self.homed: list[i64] = []
         self.saving: i64 = -1
         self.tickled: i64 = 0
         self.last_tickled: i64 = number
@@ -168,7 +170,9 @@ class Irq:
 
     ``ack`` is one of AckType, ``bound`` the account of the one guest it is bound to, ``held_on`` the pCPU on whose
     pending-EOI stack it is (-1 none), ``forced_at`` when Xen ends it if the guest has not, in ps (-1 not armed).
-    ``taken`` counts do_IRQ for it, ``raised`` what became a request or an event, ``merged`` what met one on its way.
+    ``taken`` counts do_IRQ for it, ``raised`` what became a request or an event, ``merged`` what met one on its way,
+    ``dropped`` what came too often (``rate``). ``off`` is 1 while it is switched off for that, ``held`` 1 when its
+    device has a message to send then.
     """
 
     def __init__(self, number: i64, source: i64, vector: i64, pcpu: i64) -> None:
@@ -185,10 +189,15 @@ class Irq:
         self.taken: i64 = 0
         self.raised: i64 = 0
         self.merged: i64 = 0
+        self.dropped: i64 = 0
+        self.rate: Rate = Rate()
+        self.off: i64 = 0
+        self.held: i64 = 0
 
 
 class Domain:
-    """A domain: what its vCPUs share. ``is_pv`` is 1 for a PV domain. ``first`` is its first vCPU's number.
+    """A domain: what its vCPUs share. ``is_pv`` is 1 for a PV domain, ``serves`` for one that owns disk controllers and
+    has backends: dom0, PV or PVH. ``first`` is its first vCPU's number.
 
     With ``fifo`` 1 its event channels are those of ``words`` and ``blocks`` (one a vCPU), otherwise of ``shared``.
     ``weight`` is each of its vCPUs', ``cap`` per cent of one pCPU for all together (0 none), ``budget`` what credit2
@@ -198,6 +207,7 @@ class Domain:
     def __init__(self, number: i64, is_pv: i64) -> None:
         self.number: i64 = number
         self.is_pv: i64 = is_pv
+        self.serves: i64 = is_pv
         self.first: i64 = 0
         self.vcpus: i64 = 0
         self.shared: SharedInfo = SharedInfo()
@@ -223,7 +233,8 @@ class Vcpu:
     what it remembers of FIFO queues. ``talk_ps`` is the mean time between two interprocessor interrupts that it sends
     (0: none), ``talk_by`` one of Talk, ``talk_to`` the source that the one under way is for, ``ipi_source`` the
     source of those that it gets; ``send_to`` is the source for which its next EVTCHNOP_send is, ``serves`` the
-    ring that a backend's operation is for. Shapes: ``eoi_map`` the eight words of the EOI-exit bitmap recorded last.
+    ring that a backend's operation is for. ``sources`` are the numbers of those that interrupt it.
+    Shapes: ``eoi_map`` the eight words of the EOI-exit bitmap recorded last.
     """
 
     def __init__(self, number: i64, domain: Domain, index: i64, delivery: Delivery) -> None:
@@ -279,5 +290,6 @@ class Vcpu:
         self.ipi_source: i64 = -1
         self.send_to: i64 = -1
         self.serves: i64 = -1
+        self.sources: list[i64] = []
         self.eoi_map: vec[i64] = zeros(8)
         self.chance: Stream = Stream(0, 400 + number)

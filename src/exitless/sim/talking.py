@@ -53,7 +53,7 @@ class Talking(Guests):
 
     def plan_base(self, vcpu: Vcpu) -> None:
         """Backends serve their rings first, talking vCPUs talk; all others do as they did."""
-        if vcpu.domain.is_pv != 0:
+        if vcpu.domain.serves != 0:
             if len(self.fronts) > 0 and self.plan_backend(vcpu):
                 return
         elif vcpu.talk_by != Talk.NONE and vcpu.polling == 0:
@@ -154,21 +154,29 @@ class Talking(Guests):
             return self.write_icr(vcpu, ICR_PAGE_LOW, self.sources[vcpu.talk_to].vector, ICR_LOW)
         elif operation == SEND_IPI:
             vcpu.talk_stage = 0
-            self.assert_source(self.sources[vcpu.talk_to])
-            vcpu.send_to = vcpu.talk_to
-            vcpu.call = EVENT_CHANNEL_OP
-            vcpu.call_op = EVTCHNOP_SEND
-            vcpu.call_arg = -1
-            vcpu.exit_argument = 0
-            return Exit.VMCALL
+            return self.send_by_vmcall(vcpu, vcpu.talk_to)
         elif operation == BACK_UP:
             backend_finishes(self.fronts[vcpu.serves])
         elif operation == BACK_DOWN:
             self.submit_for(pcpu, vcpu, self.fronts[vcpu.serves])
-        else:
+        elif vcpu.domain.is_pv != 0:
             self.tell_front(pcpu, vcpu, self.fronts[vcpu.serves])
             return PV_CALLED
+        else:
+            front: Front = self.fronts[vcpu.serves]
+            front.tells = 0
+            return self.send_by_vmcall(vcpu, front.source)
         return Exit.NONE
+
+    def send_by_vmcall(self, vcpu: Vcpu, source: i64) -> i64:
+        """EVTCHNOP_send of a guest that runs by VM entry. Returns: the exit."""
+        self.assert_source(self.sources[source])
+        vcpu.send_to = source
+        vcpu.call = EVENT_CHANNEL_OP
+        vcpu.call_op = EVTCHNOP_SEND
+        vcpu.call_arg = -1
+        vcpu.exit_argument = 0
+        return Exit.VMCALL
 
     def listener(self, vcpu: Vcpu) -> i64:
         """Draw another vCPU of the same guest. Returns: its number."""

@@ -176,7 +176,8 @@ class Watching(Root):
         return self.meet(Law.PENDING_IS_SELECTED, selected, source.vcpu)
 
     def is_raised(self, irq: Irq) -> bool:
-        """I9: an interrupt waits while do_IRQ has it in hand, and while its record is on a pCPU's dpci list."""
+        """I9: an interrupt waits while do_IRQ has it in hand, and while its record is on a pCPU's dpci list; one that
+        switched its source off for coming too often is not of an unmasked source."""
         waiting: i64 = 0
         for p in self.pcpus:
             if p.phase == Phase.IRQ and p.irq_of[p.argument] == irq.number:
@@ -184,7 +185,7 @@ class Watching(Root):
             for number in p.dpci:
                 if number == irq.number:
                     waiting += 1
-        return interrupt_is_raised(irq.taken, irq.raised, irq.merged, waiting)
+        return interrupt_is_raised(irq.taken - irq.dropped, irq.raised, irq.merged, waiting)
 
     def stack_is_right(self, pcpu: Pcpu) -> bool:
         """I8. Between an exit's acknowledgement and do_IRQ a vector is in service that has no entry yet."""

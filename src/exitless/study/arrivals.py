@@ -4,22 +4,21 @@ Everything else in it (injections, windows, further exits, who is woken) is what
 taken, and how, is told in docs/replay.md.
 """
 
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
+from exitless.study.passing import UNKNOWN, Places, Seen, Thing, Turn
 from exitless.vocab.exits import Exit
 from exitless.vocab.given import Given
 from exitless.vocab.kinds import Kind, RunState
 
 # A reader's row of this kind says that a pCPU's records were lost (a >= 0) or that it is seen again (a = -1).
 LOST: Final = 0
-UNKNOWN: Final = -1
 TIMER_VECTOR: Final = 0xFA
 EVENT_CHECK: Final = 0xFC
 VCPU_OP: Final = 24
 SOURCE_VECTOR: Final = 5
-USER: Final = 1 << 47
 PS_PER_NS: Final = 1000
 # SVM's codes of the exits that the simulator knows by VMX's numbers; no exit of the other vendor has these.
 SAME: Final = {
@@ -38,89 +37,6 @@ def plain_reason(code: int) -> int:
     """Return the simulator's number for a recorded exit code."""
     reason = SAME.get(code, code)
     return reason if reason in KNOWN else OTHER + code
-
-
-class Thing(NamedTuple):
-    """One thing that is given to a replay; see :class:`~exitless.vocab.given.Given`."""
-
-    time: int
-    order: int
-    vcpu: int
-    what: int
-    a: int = 0
-    b: int = 0
-    dark: int = 0
-    again: int = 0
-
-
-class Turn:
-    """One exit, up to the entry that ends it. Units: ps, -1 for what did not happen.
-
-    ``found`` are the vectors that this exit is the first to find, and whether the guest could not take them; ``shown``
-    is 1 when interrupts proved to be off, 0 when on, -1 when nothing was pending.
-    """
-
-    def __init__(self, time: int, pcpu: int, reason: int, vector: int, place: int) -> None:
-        self.time = time
-        self.pcpu = pcpu
-        self.reason = reason
-        self.vector = vector
-        self.place = place
-        self.call = -1
-        self.eoi = False
-        self.found: list[tuple[int, bool]] = []
-        self.injected: set[int] = set()
-        self.shown = -1
-        self.woken = -1
-        self.back = -1
-
-
-class Seen:
-    """One vCPU as it passes. ``waiting`` are vectors that arrived and were not injected yet.
-
-    ``serving`` counts injections whose EOI is to come; ``timer_set`` is when it last made the hypercall that may set
-    its timer.
-    """
-
-    def __init__(self) -> None:
-        self.turn: Turn | None = None
-        self.waiting: set[int] = set()
-        self.serving = 0
-        self.timer_set = 0
-        self.state = UNKNOWN
-        self.first_state = UNKNOWN
-        self.blocked_at = -1
-        self.enters = False
-        self.pcpu = -1
-        self.lost = False
-
-
-class Places:
-    """Where guest code was found with interrupts on or off, learned from exits that came before.
-
-    Code lies together: an address not met before is judged by the nearest one that was. User code has interrupts on,
-    and so has everything before anything was seen.
-    """
-
-    def __init__(self) -> None:
-        self.off: dict[int, int] = {}
-        self.sorted: list[int] = []
-
-    def judge(self, place: int) -> int:
-        """Return 2 when interrupts were off when the guest was last seen here, 1 when so at the nearest place, or 0."""
-        if place < USER or not self.sorted:
-            return 0
-        if place in self.off:
-            return 2 * self.off[place]
-        n = bisect_right(self.sorted, place)
-        around = self.sorted[max(0, n - 1) : n + 1]
-        return self.off[min(around, key=lambda known: abs(known - place))]
-
-    def learn(self, place: int, off: int) -> None:
-        """Keep what an exit has shown."""
-        if place not in self.off:
-            insort(self.sorted, place)
-        self.off[place] = off
 
 
 class Arrivals:
@@ -169,7 +85,7 @@ class Arrivals:
                 self.timer_on[pcpu] = False
                 if vcpu >= 0:
                     self._cpu(vcpu).enters = True
-                    self._close(vcpu, self._cpu(vcpu))
+                    self._entered(time, vcpu, self._cpu(vcpu))
             elif kind == Kind.SCHED_SWITCH:
                 n = self.switches_on.get(pcpu, 0)
                 self.switches_on[pcpu] = n + 1
@@ -211,7 +127,7 @@ class Arrivals:
             if a in cpu.waiting:
                 cpu.waiting.discard(a)
             else:
-                turn.found.append((a, False))
+                turn.found.append((a, self._came_late(vcpu, turn, a, time)))
             turn.injected.add(a)
             turn.shown = 0 if turn.shown < 0 else turn.shown
         elif kind == Kind.IRQ_WINDOW:
@@ -220,7 +136,15 @@ class Arrivals:
             turn.shown = 1 if turn.shown < 0 else turn.shown
             if a not in turn.injected and a not in cpu.waiting:
                 cpu.waiting.add(a)
-                turn.found.append((a, not turn.injected))
+                turn.found.append((a, self._came_late(vcpu, turn, a, time)))
+
+    def _came_late(self, vcpu: int, turn: Turn, vector: int, time: int) -> int:
+        """Xen injects what is highest, the callback before all. Returns: ``time`` for a vector that outranks one which
+        was injected in this exit already, else -1.
+        """
+        callback = self.callbacks.get(vcpu)
+        outranks = any(v != callback and (vector == callback or vector > v) for v in turn.injected)
+        return time if outranks else -1
 
     def _runstate(self, time: int, pcpu: int, vcpu: int, cpu: Seen, turn: Turn, old: int, new: int) -> None:
         """A vCPU changes its runstate; who blocks and who is woken by an interrupt is not given."""
@@ -264,6 +188,14 @@ class Arrivals:
         cpu.enters = True
         cpu.pcpu = turn.pcpu
         cpu.turn = turn
+
+    def _entered(self, time: int, vcpu: int, cpu: Seen) -> None:
+        """The guest is entered. Where no record tells of the scheduler, one that had halted must have been woken."""
+        turn = cpu.turn
+        self._close(vcpu, cpu)
+        if turn is not None and turn.reason == Exit.HLT and cpu.state == UNKNOWN and not turn.found:
+            self._thing(time, 3, vcpu, Given.WAKE)
+            self._thing(time, 4, vcpu, Given.BACK)
 
     def _resume(self, time: int, vcpu: int, cpu: Seen) -> None:
         """After a gap the vCPU is seen again."""
@@ -321,16 +253,21 @@ class Arrivals:
         how = self._raises(turn)
         if how < 0:
             at = turn.woken if turn.woken >= 0 else turn.back
-            for vector, _ in turn.found:
-                self._thing(at, 3, vcpu, Given.REMOTE, vector)
+            for vector, late in turn.found:
+                if late < 0:
+                    self._thing(at, 3, vcpu, Given.REMOTE, vector)
+                else:
+                    self._thing(late, 3, vcpu, Given.HERE, vector)
             return
         if turn.woken >= 0:
             self._thing(turn.woken, 3, vcpu, Given.WAKE)
         if how == Given.LOCAL and self.cpus[vcpu].timer_set:
             self.timers.setdefault(turn.pcpu, []).append((turn.time, self.cpus[vcpu].timer_set))
             self.fires.setdefault(vcpu, []).append((self.cpus[vcpu].timer_set, turn.time))
-        for n, (vector, _) in enumerate(turn.found):
-            if n == 0 or how != Given.LOCAL:
+        for n, (vector, late) in enumerate(turn.found):
+            if late >= 0:
+                self._thing(late, 3, vcpu, Given.HERE, vector)
+            elif n == 0 or how != Given.LOCAL:
                 self._thing(turn.time, 3, vcpu, how, vector, 0, dark if how != Given.HERE else 0)
             else:
                 self._thing(turn.time, 3, vcpu, Given.HERE, vector)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exitless.record.block import Header
-from exitless.study.tally import NOBODY, REASONS, Tally, Wait
+from exitless.study.tally import REASONS, Tally, Wait
 from exitless.study.watch import Watch
 from exitless.vocab.exits import VMX_NAMES
 
@@ -205,7 +205,8 @@ def summarize(tally: Tally, header: Header, outstanding: list[int], primary: int
         )  # fmt: skip
         mine = {r: int(tally.cause[n * REASONS + r]) for r in range(REASONS) if tally.cause[n * REASONS + r]}
         out.by_source[name] = reason_names(mine, names)
-    nobody = {r: int(tally.cause[NOBODY * REASONS + r]) for r in range(REASONS) if tally.cause[NOBODY * REASONS + r]}
+    rest = int(tally.nobody) * REASONS
+    nobody = {r: int(tally.cause[rest + r]) for r in range(REASONS) if tally.cause[rest + r]}
     out.by_source["other"] = reason_names(nobody, names)
     out.exits = reason_names(named(tally.exits), names)
     if primary >= 0:

@@ -17,7 +17,6 @@ from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
 
 REASONS: Final = 96
-NOBODY: Final = 63
 # In ``targets``: no pCPU is meant, but wherever the source's vCPU runs.
 WHEREVER: Final = -2
 
@@ -52,8 +51,8 @@ class Wait:
 class Tally(Sink):
     """Totals of one record.
 
-    Shapes: ``exits`` by reason; ``cause`` by source times 96 plus reason (source 63: nobody's); ``owner_ps`` by pCPU
-    times 4 plus owner; ``injected``, ``windows``, ``delivered``, ``eoi``, ``eoi_exits``, ``rvi_written``,
+    Shapes: ``exits`` by reason; ``cause`` by source times 96 plus reason (source ``nobody``: nobody's); ``owner_ps`` by
+    pCPU times 4 plus owner; ``injected``, ``windows``, ``delivered``, ``eoi``, ``eoi_exits``, ``rvi_written``,
     ``host_irqs`` by vector;
     ``calls`` by hypercall number; ``runstates`` by old times 4 plus new; ``held_ps`` the longest wait of a host vector
     while a guest ran on its pCPU, by vector. ``upcall`` is the vector of an upcall that begins with its EOI, -1 for
@@ -72,8 +71,9 @@ class Tally(Sink):
     ) -> None:
         self.pcpus: i64 = pcpus
         self.exits: vec[i64] = zeros(REASONS)
-        self.cause: vec[i64] = zeros(64 * REASONS)
-        self.call_cause: vec[i64] = zeros(64)
+        self.nobody: i64 = sources
+        self.cause: vec[i64] = zeros((sources + 1) * REASONS)
+        self.call_cause: vec[i64] = zeros(sources + 1)
         self.owner_ps: vec[i64] = zeros(4 * pcpus)
         self.owner: vec[i64] = zeros(pcpus)
         self.owner_since: vec[i64] = zeros(pcpus)
@@ -118,7 +118,7 @@ class Tally(Sink):
             i += 1
         i = 0
         while i < vcpus:
-            self.current[i] = NOBODY
+            self.current[i] = self.nobody
             self.entered[i] = -1
             i += 1
         i = 0
@@ -275,8 +275,8 @@ class Tally(Sink):
         if reason == Exit.EXTERNAL_INTERRUPT or reason == Exit.EXCEPTION_NMI:
             who = self.source_of_vector(pcpu, argument)
         elif reason == Exit.HLT:
-            who = NOBODY
-            self.current[vcpu] = NOBODY
+            who = self.nobody
+            self.current[vcpu] = self.nobody
         elif self.upcall_ends[vcpu] != 0:
             self.upcall_ends[vcpu] = 0
             self.settle_deferred(vcpu)
@@ -287,13 +287,13 @@ class Tally(Sink):
     def caused(self, who: i64, reason: i64) -> None:
         """An exit is of a source's doing, or nobody's."""
         self.cause[who * REASONS + reason] += 1
-        if who != NOBODY:
+        if who != self.nobody:
             self.waits[who].ran_exits += self.waits[who].ran
 
     def settle_deferred(self, vcpu: i64) -> None:
         """No port came after the EOI of an upcall, so that its exit is nobody's."""
         if self.deferred[vcpu] != 0:
-            self.caused(NOBODY, self.deferred[vcpu] - 1)
+            self.caused(self.nobody, self.deferred[vcpu] - 1)
             self.deferred[vcpu] = 0
 
     def dispatched(self, t: i64, pcpu: i64, vector: i64) -> None:
@@ -307,7 +307,7 @@ class Tally(Sink):
             if t - at > self.held_ps[vector]:
                 self.held_ps[vector] = t - at
         source: i64 = self.source_of_vector(pcpu, vector)
-        if source != NOBODY:
+        if source != self.nobody:
             self.take(t, self.waits[source])
             if self.watching != 0:
                 self.watch.travels.taken(pcpu, self.vcpu_of[source])
@@ -327,18 +327,18 @@ class Tally(Sink):
                     self.take(t, wait)
 
     def source_of_vector(self, pcpu: i64, vector: i64) -> i64:
-        """Which source a host vector on a pCPU belongs to; NOBODY for timers and interprocessor interrupts."""
+        """Which source a host vector on a pCPU belongs to; ``nobody`` for timers and interprocessor interrupts."""
         for number in range(len(self.host_vectors)):
             if self.host_vectors[number] == vector:
                 return number
-        return NOBODY
+        return self.nobody
 
     def source_of_port(self, vcpu: i64, port: i64) -> i64:
         """Which source a port of a vCPU belongs to."""
         for number in range(len(self.ports)):
             if self.ports[number] == port and self.vcpu_of[number] == vcpu:
                 return number
-        return NOBODY
+        return self.nobody
 
     def finish(self, t: i64) -> None:
         """The record ends at ``t``: close what is open."""

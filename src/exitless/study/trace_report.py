@@ -40,6 +40,7 @@ class Facts:
     call_name: Callable[[int], str] = hypercall_name
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    commands: dict[int, str] = field(default_factory=dict)
 
 
 def by_vector(counts: dict[int, int]) -> dict[str, int]:

@@ -5,13 +5,9 @@ from typing import Final
 
 from exitless.traces.kvm import SYSTEM_OF
 from exitless.traces.opening import Source
-from exitless.traces.text_reader import Line, Lost, TextReader, first_lines
+from exitless.traces.text_lines import FtraceLine, Line
+from exitless.traces.text_reader import Lost, TextReader, first_lines
 
-# COMM-PID (TGID) [CPU] FLAGS TIME: EVENT: TEXT, where thread group and flags may be missing.
-EVENT: Final = re.compile(
-    r"\s*\S.{0,64}?-(\d{1,10})\s+(?:\(\s*(\d{1,10}|-+)\)\s+)?\[(\d{1,5})\]\s*(?:[^\s:]{1,10}\s+)?"
-    r"(\d{1,20})(?:\.(\d{1,9}))?:\s+([A-Za-z_]\w{0,63}):\s*(.*)"
-)
 LOST: Final = re.compile(r"\s*CPU:\s*(\d{1,5}) \[(?:LOST )?(?:(\d{1,18}) )?EVENTS(?: DROPPED)?\]")
 WRITTEN: Final = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})")
 KERNEL: Final = "# tracer:"
@@ -37,18 +33,20 @@ class FtraceText(TextReader):
             self.notes.append(f"the text says that {count} events were overwritten before they were read")
 
     @classmethod
+    def line(cls) -> Line:
+        return FtraceLine()
+
+    @classmethod
     def recognises(cls, head: bytes) -> bool:
         lines = first_lines(head)
-        return bool(lines) and (lines[0].startswith(KERNEL) or any(EVENT.match(text) for text in lines))
+        return bool(lines) and (lines[0].startswith(KERNEL) or super().recognises(head))
 
-    def parse(self, text: str) -> Line | Lost | None:
-        match = EVENT.match(text)
-        if match is None:
-            lost = LOST.match(text)
-            return None if lost is None else Lost(int(lost[1]), int(lost[2] or 0))
-        pid, tgid, cpu, whole, fraction, name, body = match.groups()
-        group = int(tgid) if tgid and tgid.isdigit() else -1
-        return Line(int(pid), group, int(cpu), whole, fraction or "", SYSTEM_OF.get(name, name), body)
+    def kind(self, name: str) -> str:
+        return SYSTEM_OF.get(name, name)
+
+    def lost(self, text: str) -> Lost | None:
+        match = LOST.match(text)
+        return None if match is None else Lost(int(match[1]), int(match[2] or 0))
 
     def is_record(self, text: str) -> bool:
         return super().is_record(text) and not text.startswith("cpus=")

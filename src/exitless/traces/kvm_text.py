@@ -13,16 +13,30 @@ loses what the event's own text would not print, such as whether a pin is masked
 
 import re
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
-from exitless.traces.kvm import APIC_REGISTERS, DELIVERY_MODES, FAILED_ENTRY, REASONS, TRACEPOINTS, Use
+from exitless.traces.kvm import APIC_REGISTERS, DELIVERY_MODES, FAILED_ENTRY, HOST_VECTORS, REASONS, TRACEPOINTS, Use
+from exitless.traces.text_form import (
+    ANY,
+    CHOICE,
+    DARK,
+    DASHED,
+    DECIMAL,
+    HEXADECIMAL,
+    NAME,
+    PERHAPS,
+    TEXT,
+    WORD,
+    Form,
+    Step,
+    TextPlan,
+)
 
 MODES: Final = {name: n << 8 for n, name in enumerate(DELIVERY_MODES)}
 MASKED: Final = 0x10000
 LEVEL: Final = 0x8000
 DEAD: Final = 0x10
 ASLEEP: Final = 0x01
-ABSENT: Final = -1
 
 APIC: Final = ("apicid {apicid:x} vec {vec:d} ({dm:m}|",)
 EOI: Final = ("apicid {apicid:x} vector {vector:d}",)
@@ -67,23 +81,17 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "sched:sched_waking": WAKE,
     "sched:sched_wakeup": WAKE,
+    "irq:irq_handler_entry": ("irq={irq:d}",),
+    "irq:softirq_entry": ("vec={vec:d}",),
+    "irq:softirq_exit": ("vec={vec:d}",),
 }
-
-PATTERNS: Final = {
-    "d": r"(-?\d{1,20})", "x": r"([0-9a-fA-F]{1,16})", "r": r"([A-Za-z0-9_ ()]{1,60}?)", "m": r"(\w{1,8})",
-    "a": r"(\w{1,20})", "W": r"(read|write)", "U": r"(unsatisfied-read|read|write)",
-    "L": r"(edge|level)", "E": r"(edge|level)", "H": r"(wait|poll)", "V": r"(valid|invalid)",
-    "s": r"(\S{1,20})", "A": r"([0-9a-fA-F]{1,16})", "w": r"([\w-]{1,20}?)", "c": r"(.{0,64}?)",
-}  # fmt: skip
+FORMS.update({f"irq_vectors:{name}_entry": ("vector={vector:d}",) for name in HOST_VECTORS})
+FORMS.update({f"irq_vectors:{name}_exit": ("vector={vector:d}",) for name in HOST_VECTORS})
 
 PLACE: Final = re.compile(r"\{([\w-]+):([^}]+)\}")
-RAW: Final = re.compile(r"(\w+)=(-?(?:0x[0-9a-fA-F]{1,16}|\d{1,20}|[0-9a-f]{1,16}))(?![\w.])")
 
 # An 8259's register with one bit a pin, of which the text tells only the pin's own.
 EVERY_PIN: Final = 0xFF
-
-# Fields that trace-cmd report -R prints in hexadecimal, with no sign of it, as the event's own text has them.
-HEXADECIMAL: Final = ("apicid", "dest_id")
 
 
 def reason(text: str) -> int:
@@ -96,7 +104,7 @@ def reason(text: str) -> int:
     try:
         return int(number, 0) | flags
     except ValueError:
-        return ABSENT
+        return -1
 
 
 def isa(text: str) -> int:
@@ -145,68 +153,57 @@ CONVERSIONS: Final[dict[str, Callable[[str], int]]] = {
 }
 
 
-class Form(NamedTuple):
-    """A compiled form: its pattern, and which group becomes which field how."""
+# What each letter takes: the kind of step, how many characters at least and at most, the words to choose from.
+STEPS: Final[dict[str, tuple[int, int, int, tuple[str, ...]]]] = {
+    "d": (DECIMAL, 1, 20, ()), "x": (HEXADECIMAL, 1, 16, ()), "r": (NAME, 1, 60, ()), "m": (WORD, 1, 8, ()),
+    "a": (WORD, 1, 20, ()), "W": (CHOICE, 0, 0, ("read", "write")),
+    "U": (CHOICE, 0, 0, ("unsatisfied-read", "read", "write")), "L": (CHOICE, 0, 0, ("edge", "level")),
+    "E": (CHOICE, 0, 0, ("edge", "level")),
+    "H": (CHOICE, 0, 0, ("wait", "poll")), "V": (CHOICE, 0, 0, ("valid", "invalid")), "s": (DARK, 1, 20, ()),
+    "A": (HEXADECIMAL, 1, 16, ()), "w": (DASHED, 1, 20, ()), "c": (ANY, 0, 256, ()),
+}  # fmt: skip
 
-    pattern: re.Pattern[str]
-    takes: list[tuple[int, int, Callable[[str], int]]]
+
+def text_plan(kind: str, use: int) -> TextPlan:
+    """Make what becomes of lines of one tracepoint."""
+    words = TRACEPOINTS[kind][1].split() if use > 0 else []
+    fields = [tuple(word.rstrip("?").split("|")) for word in words]
+    needed = [not word.endswith("?") for word in words]
+    names = {name: n for n, alternatives in enumerate(fields) for name in alternatives}
+    forms = [compile_form(text, names) for text in FORMS.get(kind, ())] if use > Use.NAME_ONLY else []
+    return TextPlan(kind, use, fields, needed, forms)
 
 
-class TextPlan:
-    """What becomes of a line of one tracepoint. ``count`` counts lines, ``unread`` those that no form fits."""
-
-    def __init__(self, kind: str, use: int) -> None:
-        self.kind = kind
-        self.use = use
-        self.count = 0
-        self.unread = 0
-        words = TRACEPOINTS[kind][1].split() if use > 0 else []
-        self.fields = [tuple(word.rstrip("?").split("|")) for word in words]
-        self.needed = [not word.endswith("?") for word in words]
-        names = {name: n for n, alternatives in enumerate(self.fields) for name in alternatives}
-        self.forms = [compile_form(text, names) for text in FORMS.get(kind, ())] if use > Use.NAME_ONLY else []
-
-    def values(self, tid: int, body: str) -> tuple[int, ...] | None:
-        """Take the fields out of a line's text; None when it has another form."""
-        if not self.fields:
-            return (tid,)
-        for form in self.forms:
-            match = form.pattern.match(body)
-            if match is not None:
-                out = [ABSENT] * len(self.fields)
-                for group, place, convert in form.takes:
-                    value = convert(match[group] or "")
-                    out[place] = value if out[place] == ABSENT else out[place] | value
-                return (tid, *out)
-        return self._raw(tid, body)
-
-    def _raw(self, tid: int, body: str) -> tuple[int, ...] | None:
-        """Take fields that are written as name=number."""
-        found = dict(RAW.findall(body))
-        out = [tid]
-        for names, needed in zip(self.fields, self.needed, strict=True):
-            name = next((name for name in names if name in found), "")
-            if not name and needed:
-                return None
-            try:
-                base = 16 if name in HEXADECIMAL or "0x" in found.get(name, "") else 10
-                out.append(int(found[name], base) if name else ABSENT)
-            except ValueError:
-                return None
-        return tuple(out)
+def step_of(how: str) -> Step:
+    """Make the step of one field."""
+    if how[0] in "?KB":
+        step = Step(PERHAPS, how[1:].encode(), 0, 0)
+        step.values = [CONVERSIONS[how[0]]("there")]
+        return step
+    kind, least, most, words = STEPS[how]
+    step = Step(kind, b"", least, most)
+    step.words = [word.encode() for word in words]
+    step.convert = CONVERSIONS.get(how, int)
+    step.values = [step.convert(word) for word in words]
+    if how == "A":
+        step.values = [0]
+    return step
 
 
 def compile_form(text: str, names: dict[str, int]) -> Form:
-    """Make the pattern of a form. An exit's name gives two fields: its number, and whose it is."""
-    pattern, at, group = "", 0, 0
-    takes: list[tuple[int, int, Callable[[str], int]]] = []
+    """Make the steps of a form. An exit's name gives two fields: its number, and whose it is."""
+    steps, at = [], 0
     for place in PLACE.finditer(text):
-        pattern += re.escape(text[at : place.start()])
-        at, group = place.end(), group + 1
+        if place.start() > at:
+            steps.append(Step(TEXT, text[at : place.start()].encode(), 0, 0))
+        at = place.end()
         name, how = place[1], place[2]
-        pattern += PATTERNS[how] if how in PATTERNS else f"({re.escape(how[1:])})?"
+        step = step_of(how)
         if name in names:
-            takes.append((group, names[name], CONVERSIONS[how[0]]))
+            step.place = 1 + names[name]
         if how == "r":
-            takes.append((group, names["isa"], isa))
-    return Form(re.compile(pattern + re.escape(text[at:])), takes)
+            step.other, step.convert_other = 1 + names["isa"], isa
+        steps.append(step)
+    if at < len(text):
+        steps.append(Step(TEXT, text[at:].encode(), 0, 0))
+    return Form(steps)

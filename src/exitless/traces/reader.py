@@ -41,7 +41,7 @@ class Reader:
     the result is to be taken; ``marks`` are what somebody wrote into the recording, with its time in ps. ``done`` of
     ``size`` bytes have been read. Units: ``clock_hz`` is 0 for a clock in ns;
     ``clock_origin`` says where it comes from: recorded, given or assumed. ``host`` is what the recording says of the
-    machine it was made on: kernel, processor; "" for nothing.
+    machine it was made on: kernel, processor; "" for nothing. ``commands`` names threads.
     """
 
     format = ""
@@ -54,6 +54,7 @@ class Reader:
         self.clock_hz = clock_hz
         self.clock_origin = "given" if clock_hz else "recorded"
         self.host = ""
+        self.commands: dict[int, str] = {}
         self.vcpus: list[Vcpu] = []
         self.pcpus = 0
         self.kinds: dict[str, int] = {}

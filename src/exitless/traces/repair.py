@@ -10,6 +10,7 @@ from typing import Final
 from exitless.errors import TraceError
 from exitless.traces import ftrace_text, perf_script
 from exitless.traces.opening import Source
+from exitless.traces.text_lines import FtraceLine, PerfLine
 
 QUOTE: Final = re.compile(r"(?:[>|] ?)+")
 HARD: Final = str.maketrans("\u00a0\u2007\u202f", "   ")
@@ -62,7 +63,8 @@ class Repair:
 
 def is_event(line: str) -> bool:
     """Tell whether a line is a whole event of a text, or at least begins with all that comes before its fields."""
-    return ftrace_text.EVENT.match(line) is not None or perf_script.EVENT.match(line) is not None
+    data = line.encode()
+    return any(form.parse(data, 0, len(data)) for form in (FtraceLine(), PerfLine()))
 
 
 def repaired(source: Source) -> tuple[Source, Repair | None]:

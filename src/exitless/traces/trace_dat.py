@@ -35,6 +35,7 @@ class TraceDat(LinuxReader):
         self.layout: Layout = read_layout(source)
         self.format = f"trace.dat v{self.layout.version}"
         self.host = self.layout.host
+        self.commands = self.layout.commands
         self.problems += self.layout.problems
         self.plans: dict[int, Plan] = {}
         for event in self.layout.formats:

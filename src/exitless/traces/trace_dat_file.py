@@ -13,7 +13,7 @@ from exitless.traces.cursor import Cursor, Memory
 from exitless.traces.event_format import MOST_EVENTS, EventFormat, parse_fields, parse_format
 from exitless.traces.opening import Source, Unpacker
 from exitless.traces.reader import Reader
-from exitless.traces.trace_dat_options import Option, Shift, guests_of, kernel_of, shifts_of
+from exitless.traces.trace_dat_options import Option, Shift, commands_of, guests_of, kernel_of, shifts_of
 from exitless.traces.trace_dat_pages import Page
 
 MAGIC: Final = b"\x17\x08\x44tracing"
@@ -59,6 +59,7 @@ class Layout:
     buffers: list[Buffer] = field(default_factory=list)
     clock: str = "local"
     host: str = ""
+    commands: dict[int, str] = field(default_factory=dict)
     shifts: dict[int, Shift] = field(default_factory=dict)
     guests: dict[int, tuple[str, int]] = field(default_factory=dict)
     stats: list[str] = field(default_factory=list)
@@ -149,7 +150,7 @@ def read_parts(layout: Layout, at: Cursor) -> None:
     read_formats(layout, at, True)
     at.skip(at.number("I", "the size of the symbols"), "the symbols")
     at.skip(at.number("I", "the size of the printk formats"), "the printk formats")
-    at.skip(at.number("Q", "the size of the command lines"), "the command lines")
+    layout.commands = commands_of(at.block(at.number("Q", "the size of the command lines"), "the command lines"))
     cpus = at.number("I", "the number of pCPUs")
     if not 0 < cpus <= MOST_CPUS:
         raise TraceError(f"{at.source.name}: at offset {at.at - 4} says that it has {cpus} pCPUs; expected 1 to 16384")
@@ -238,7 +239,11 @@ def read_sections(layout: Layout, source: Source, at: Cursor) -> None:
             else:
                 read_formats(layout, inside, option.id == Option.EVENT_FORMATS)
     for option in layout.options:
-        if option.id == Option.BUFFER:
+        if option.id == Option.COMMANDS:
+            _, inside = open_section(layout, source, at, option.cursor(at).number("Q", "the place of a section"))
+            size = inside.number("Q", "the size of the command lines")
+            layout.commands = commands_of(inside.block(size, "the command lines"))
+        elif option.id == Option.BUFFER:
             layout.buffers.append(read_buffer(layout, source, at, option))
         elif option.id == Option.BUFFER_TEXT and not any(o.id == Option.BUFFER for o in layout.options):
             raise TraceError(f"{source.name}: holds a latency trace, which is text; expected recorded events")

@@ -31,6 +31,7 @@ class Option:
     HEADERS: Final = 16
     FTRACE_EVENTS: Final = 17
     EVENT_FORMATS: Final = 18
+    COMMANDS: Final = 21
     BUFFER_TEXT: Final = 22
 
     def __init__(self, number: int, data: bytes) -> None:
@@ -93,6 +94,16 @@ def guests_of(at: Cursor) -> dict[int, tuple[str, int]]:
     for _ in range(cpus):
         number, tid = at.numbers("II", "a vCPU and its thread")
         found[tid] = name, number
+    return found
+
+
+def commands_of(text: bytes) -> dict[int, str]:
+    """Read which command each thread runs: a number and a name a line."""
+    found: dict[int, str] = {}
+    for line in text.decode("utf-8", "replace").splitlines():
+        tid, _, name = line.strip().partition(" ")
+        if tid.isdecimal() and name and len(found) < MOST_SAMPLES:
+            found[int(tid[:10])] = name[:64]
     return found
 
 

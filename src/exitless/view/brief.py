@@ -9,7 +9,7 @@ from typing import Any, Final
 from exitless.record.block import Event, Header, Record
 from exitless.study.journeys import FOLLOWED, Rows
 from exitless.study.spans import Spans, of_rows, rows
-from exitless.study.tally import NOBODY, REASONS, Tally
+from exitless.study.tally import REASONS, Tally
 from exitless.view.timeline import reason_class
 from exitless.view.words import headline, host_name, reason_name
 from exitless.vocab.kinds import Kind
@@ -20,7 +20,7 @@ TALLIED: Final = (Kind.SOURCE_ASSERT, Kind.SOURCE_MERGE, Kind.SOURCE_HANDLE, Kin
 def causes(h: Header, events: list[Event]) -> dict[int, Any]:
     """Return for each source how many of its interrupts were handled in the window, and exits by reason, as a tally
     gives them to it."""
-    if not 0 < len(h.sources) < NOBODY or len(h.source_port) != len(h.sources) or not h.vcpus:
+    if not h.sources or len(h.source_port) != len(h.sources) or not h.vcpus:
         return {}
     pcpus = max([h.pcpus, *(e.pcpu + 1 for e in events)])
     unknown = [-1] * len(h.sources)

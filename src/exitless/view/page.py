@@ -222,9 +222,9 @@ class Ways:
         """Return those that a page holds from the beginning, the selected one among them."""
         if len(self.found) <= JOURNEYS:
             return self.found
-        kept = self.found[: JOURNEYS - 1]
+        kept = self.found[:JOURNEYS]
         if self.s.journey is not None and self.s.journey not in kept:
-            kept.append(self.s.journey)
+            kept[-1] = self.s.journey
         return kept
 
     def between(self, low: int, high: int) -> dict[str, Any]:

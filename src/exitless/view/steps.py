@@ -70,10 +70,11 @@ def steps(scene: Scene, width: int, signs: Signs = UNICODE) -> list[Text]:
     out = [Text(piece.replace("µs", signs.micro), "bold") for piece in wrapped(line, width)]
     found = scene.cards()
     rows = [("", f"{signs.micro}{f' +{base // PS_PER_MS} ms' if base else ''}", "step", "", "since", "charged")]
-    before = found[0].time
+    before = 0
     for number, card in enumerate(found, 1):
-        since = f"+{show_short(card.time - before)}" if number > 1 else ""
-        before = card.time
+        moment = (card.time - found[0].time + PS_PER_NS // 2) // PS_PER_NS * PS_PER_NS
+        since = f"+{show_short(moment - before)}" if number > 1 else ""
+        before = moment
         at = f"{(card.time - base) / PS_PER_US:.3f}"
         rows.append((str(number), at, card.words.title, card.words.detail, since, origins(card)))
     wide = [max(len(row[n]) for row in rows) for n in range(6)]

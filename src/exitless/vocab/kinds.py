@@ -43,6 +43,7 @@ class Kind:
     PIRQ_READY: Final = 35
     UPCALL_MARK: Final = 36
     UPCALL_ENTER: Final = 37
+    PIRQ_LIMIT: Final = 38
 
     IOAPIC_SET: Final = 40
     PIC_SET: Final = 41

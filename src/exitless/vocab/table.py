@@ -66,6 +66,7 @@ TABLE: tuple[Row, ...] = (
     Row(Kind.PIRQ_READY, "pirq.ready", "Xen irq", "1 if the 1 ms timer of Xen ended it, not the guest", "pcpu", "all guests have ended a physical interrupt that was held in service"),
     Row(Kind.UPCALL_MARK, "upcall.mark", "1 if it was already set", "", "evtchn", "Xen sets evtchn_upcall_pending"),
     Row(Kind.UPCALL_ENTER, "upcall.enter", "callback vector", "", "evtchn", "the guest's upcall clears evtchn_upcall_pending and takes the selector"),
+    Row(Kind.PIRQ_LIMIT, "pirq.limit", "Xen irq", "1 if it is on again", "pcpu", "Xen switches a physical interrupt that comes too often off for 10 ms"),
     Row(Kind.CPU_OWNER, "cpu.owner", "0 idle, 1 Xen, 2 dom0, 3 guest", "why: exit reason + 1, or 0", "pcpu", "another owner runs on a pCPU"),
     Row(Kind.RUNSTATE, "runstate", "old runstate", "new runstate", "sched", "a vCPU changes its runstate", "sched_switch", "RUNSTATE_CHANGE"),
     Row(Kind.SCHED_SWITCH, "sched.switch", "previous vCPU, -1 idle", "next vCPU, -1 idle", "sched", "a pCPU changes its vCPU", "sched_switch", "SWITCH"),

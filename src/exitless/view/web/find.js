@@ -113,6 +113,7 @@ function nextInterrupt(direction) {
   const from = j ? j.start : state.cursor;
   const list = direction > 0 ? like.find((x) => x.start > from) : like.slice().reverse().find((x) => x.start < from);
   if (!list && DATA.served && r.more && !isHeld(r, from, direction > 0 ? SPAN : 0)) { readOn(direction, () => nextInterrupt(direction)); return "Reading further interrupts."; }
+  if (!list && r.more && !DATA.served) return `This page holds ${group(String(r.journeys.length))} of ${group(String(r.more))} interrupts; exitless view reads them all.`;
   if (!list) return direction > 0 ? "This is the last one in this window." : "This is the first one in this window.";
   const at = j ? (state.cursor - j.start) : 0;
   choose({ journey: list, step: at ? Math.min(state.sel ? state.sel.step : 0, list.cards.length - 1) : 0 });

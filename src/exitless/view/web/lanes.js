@@ -88,11 +88,11 @@ function drawExits(c, r, lane, place, bar) {
   const first = Math.max(0, lowerBound(list, state.t0, (x) => x.end));
   const last = lowerBound(list, state.t1, (x) => x.start);
   const y = bar.y - 9;
-  let dense = last - first > view.width / 9;
-  for (let n = first + 1; n < last && !dense; n++) dense = xOf(list[n].start) - xOf(list[n - 1].start) < 9;
-  if (dense) { exitRates(c, r, list, first, last, lane.number, bar); return; }
+  if (last - first > view.width / 9) { exitRates(c, r, list, first, last, lane.number, bar); return; }
+  const near = (n, m) => n >= first && m < last && xOf(list[m].start) - xOf(list[n].start) < 9;
   for (let n = first; n < last; n++) {
     const x = list[n], x0 = xOf(x.start), x1 = xOf(x.end);
+    if (near(n - 1, n) || near(n, n + 1)) { crowded(c, r, x, near(n - 1, n), x0, x1, bar); continue; }
     const [name, sign] = reasonOf(r, x.reason);
     if (x0 < -2) { inside(c, exitText(r, x), x0, x1, bar.y + bar.h / 2, FONT.name, C.on[sign]); continue; }
     const room = (n + 1 < last ? xOf(list[n + 1].start) : view.width + 40) - x0;
@@ -115,6 +115,15 @@ function drawExits(c, r, lane, place, bar) {
     }
     inside(c, exitText(r, x), x0, x1, bar.y + bar.h / 2, FONT.name, C.on[sign]);
   }
+}
+
+// An exit without room for its sign: a tick of its colour, and the slice's own text where that fits.
+function crowded(c, r, x, follows, x0, x1, bar) {
+  const sign = reasonOf(r, x.reason)[1];
+  c.fillStyle = C.reason[sign];
+  c.fillRect(x0 - 0.5, bar.y - (follows ? 9 : 12), 2.5, follows ? 6 : 9);
+  view.marks++;
+  inside(c, exitText(r, x), x0, x1, bar.y + bar.h / 2, FONT.name, C.on[sign]);
 }
 
 function exitRates(c, r, list, first, last, pcpu, bar) {

@@ -15,7 +15,6 @@ function drawControls() {
   const node = document.getElementById("facts");
   node.classList.add("controls");
   const out = [];
-  if (LIVE.scenarios.length > 1) out.push(`<label>Scenario<select data-scenario>${LIVE.scenarios.map((s) => `<option${s === LIVE.scenario ? " selected" : ""}>${escaped(s)}</option>`).join("")}</select></label>`);
   for (const [key, name, kind] of ROWS_OF) {
     if (!(key in LIVE.base)) continue;
     const value = setting(key), [low, high, unit] = LIVE.limits[key] || [0, 0, ""];
@@ -31,6 +30,10 @@ function drawControls() {
   out.push('<span class="grow"></span><span id="redraw" class="quiet" role="status"></span><span class="kind">simulated</span><span class="note error" id="complaint" role="alert" hidden></span>');
   node.innerHTML = out.join("");
   drawRedraw();
+}
+
+function scenarioChoice() {
+  return `<select data-scenario aria-label="Scenario">${LIVE.scenarios.map((s) => `<option${s === LIVE.scenario ? " selected" : ""}>${escaped(s)}</option>`).join("")}</select>`;
 }
 
 function drawRedraw() {
@@ -186,6 +189,7 @@ async function showShare() {
 function listenLive() {
   const node = document.getElementById("facts");
   if (!LIVE) return;
+  document.getElementById("scenario").addEventListener("change", (e) => otherScenario(e.target.value));
   const number = (text) => (/^-?\d+$/.test(text.trim()) ? Number(text) : text.trim());
   node.addEventListener("input", (e) => { if (e.target.dataset.slide) change(e.target.dataset.slide, Number(e.target.value)); });
   node.addEventListener("keydown", (e) => {
@@ -197,9 +201,8 @@ function listenLive() {
     change(key, Number(e.target.value));
   });
   node.addEventListener("change", (e) => {
-    const { key, scenario } = e.target.dataset;
-    if (scenario !== undefined) otherScenario(e.target.value);
-    else if (key) {
+    const { key } = e.target.dataset;
+    if (key) {
       change(key, key === "costs" ? e.target.value : number(e.target.value));
       if (key === "pcpus") { const focus = document.activeElement.dataset.key; drawControls(); if (focus) document.querySelector(`[data-key="${focus}"]`).focus(); }
     }

@@ -87,7 +87,7 @@ function drawStatus() {
 
 function drawFacts() {
   const r = rec();
-  document.getElementById("scenario").innerHTML = `<b>${escaped(r.scenario || "record")}</b>${escaped(r.title)}`;
+  setHtml(document.getElementById("scenario"), `${LIVE && LIVE.scenarios.length > 1 ? scenarioChoice() : `<b>${escaped(r.scenario || "record")}</b>`}${escaped(r.title)}`);
   document.getElementById("scenario").title = r.title;
   if (LIVE) { if (!document.getElementById("redraw")) drawControls(); drawRedraw(); return; }
   const fact = (name, value) => `<span>${name}<span class="mono">${escaped(value)}</span></span>`;
@@ -96,6 +96,7 @@ function drawFacts() {
   if (r.seed) out.push(fact("seed", r.seed));
   out.push(fact("held here", `${lasting(SPAN)} from ${group((LOW / 1e9).toFixed(3))}${NB}ms`));
   out.push(fact("rows", `${group(String(r.rows))} of ${group(String(r.total))}`));
+  if (r.more && !DATA.served) out.push(fact("interrupts", `${group(String(r.journeys.length))} of ${group(String(r.more))}`));
   if (r.clock) out.push(fact("clock", `${(r.clock / 1e9).toFixed(1)}${NB}GHz`));
   const guess = r.costs.length && r.costs.every(([, o]) => originKind(o).startsWith("illustrative"));
   if (guess) out.push(fact("costs", "illustrative"));

@@ -48,7 +48,9 @@ function registersSection() {
   if (!found || !found.apic) {
     const why = vcpu >= 0 && (r.owns || [])[vcpu] === DOM0
       ? `${vcpuName(r, vcpu)} is a PV guest: it has no virtual APIC, only event channels.`
-      : "No row of this record moves a vector through a virtual APIC here; its registers are unknown.";
+      : r.origin === "simulated" && found && found.events
+        ? `Under ${r.name} interrupts reach ${vcpuName(r, vcpu)} as event channels: an upcall is injected, and no vector moves through a virtual APIC.`
+        : "No row of this record moves a vector through a virtual APIC here; its registers are unknown.";
     return `${top}<dl class="besides">${lapicLine(r)}${eventsLine(r, vcpu, found)}</dl><p class="quiet">${escaped(why)}</p></section>`;
   }
   const { before, after } = registersAt(found, state.cursor);
@@ -61,7 +63,7 @@ function registersSection() {
   const real = r.origin !== "simulated";
   const note = real ? '<p class="quiet">Dots and ? are what no row of this trace tells.</p>' : found.virtual ? "" : `<p class="quiet">${r.host === "Xen" ? "Xen" : "The host"} keeps this local APIC in its own memory.${direct ? " While the guest runs, the selected vector is delivered directly and goes past it." : ""}</p>`;
   return `${top}<div class="grids">${grids.join("")}</div>`
-    + `<p class="key"><span>row: class, column: low nibble</span><span class="signs">${keySign("set")}set now ${keySign("cleared")}cleared now${open >= 0 ? ' <svg viewBox="0 0 12 12" aria-hidden="true"><path class="vppr" d="M0 6h12"/></svg>VPPR' : ""}</span></p>`
+    + `<p class="key"><span>row class, column nibble</span><span class="signs">${keySign("set")}set now ${keySign("cleared")}cleared now${open >= 0 ? ' <svg viewBox="0 0 12 12" aria-hidden="true"><path class="vppr" d="M0 6h12"/></svg>VPPR' : ""}</span></p>`
     + `<div class="fields">${fieldCells(r, found, before, after)}</div><dl class="besides">${found.virtual || real ? bitmapLine(found, before, after) + recognizedLine(found, after) : ""}${lapicLine(r)}${eventsLine(r, vcpu, found)}</dl>${note}</section>`;
 }
 

@@ -1,0 +1,91 @@
+"""A recorded vCPU while its records pass: its exits one by one, and where its code has interrupts off."""
+
+from bisect import bisect_right, insort
+from typing import Final, NamedTuple
+
+UNKNOWN: Final = -1
+USER: Final = 1 << 47
+
+
+class Thing(NamedTuple):
+    """One thing that is given to a replay; see :class:`~exitless.vocab.given.Given`."""
+
+    time: int
+    order: int
+    vcpu: int
+    what: int
+    a: int = 0
+    b: int = 0
+    dark: int = 0
+    again: int = 0
+
+
+class Turn:
+    """One exit, up to the entry that ends it. Units: ps, -1 for what did not happen.
+
+    ``found`` are the vectors that this exit is the first to find, each with -1, or when it was seen if it came later
+    than the exit (it outranks one that was injected before it, so that it was not there then); ``shown``
+    is 1 when interrupts proved to be off, 0 when on, -1 when nothing was pending.
+    """
+
+    def __init__(self, time: int, pcpu: int, reason: int, vector: int, place: int) -> None:
+        self.time = time
+        self.pcpu = pcpu
+        self.reason = reason
+        self.vector = vector
+        self.place = place
+        self.call = -1
+        self.eoi = False
+        self.found: list[tuple[int, int]] = []
+        self.injected: set[int] = set()
+        self.shown = -1
+        self.woken = -1
+        self.back = -1
+
+
+class Seen:
+    """One vCPU as it passes. ``waiting`` are vectors that arrived and were not injected yet.
+
+    ``serving`` counts injections whose EOI is to come; ``timer_set`` is when it last made the hypercall that may set
+    its timer.
+    """
+
+    def __init__(self) -> None:
+        self.turn: Turn | None = None
+        self.waiting: set[int] = set()
+        self.serving = 0
+        self.timer_set = 0
+        self.state = UNKNOWN
+        self.first_state = UNKNOWN
+        self.blocked_at = -1
+        self.enters = False
+        self.pcpu = -1
+        self.lost = False
+
+
+class Places:
+    """Where guest code was found with interrupts on or off, learned from exits that came before.
+
+    Code lies together: an address not met before is judged by the nearest one that was. User code has interrupts on,
+    and so has everything before anything was seen.
+    """
+
+    def __init__(self) -> None:
+        self.off: dict[int, int] = {}
+        self.sorted: list[int] = []
+
+    def judge(self, place: int) -> int:
+        """Return 2 when interrupts were off when the guest was last seen here, 1 when so at the nearest place, or 0."""
+        if place < USER or not self.sorted:
+            return 0
+        if place in self.off:
+            return 2 * self.off[place]
+        n = bisect_right(self.sorted, place)
+        around = self.sorted[max(0, n - 1) : n + 1]
+        return self.off[min(around, key=lambda known: abs(known - place))]
+
+    def learn(self, place: int, off: int) -> None:
+        """Keep what an exit has shown."""
+        if place not in self.off:
+            insort(self.sorted, place)
+        self.off[place] = off
