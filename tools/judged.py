@@ -65,8 +65,8 @@ happened.
 * A request that merges with another leaves the same trace as none. A window may open late for what was injected
   meanwhile.
 * A lost wake-up is judged 30 ms after the request, and so not in the last 30 ms of a recording.
-* An interrupt taken between STI and the HLT after it (an emulator that loses the STI shadow) leaves events that are
-  legal one by one; the sleep that follows is not told from a guest that waits for nothing.
+* An interrupt taken between STI and the HLT after it (an emulator that loses the STI shadow) is found by `kvm_exit`'s
+  rip where the window opens at the HLT itself; the sleep that follows is not told from that of a guest that waits.
 * On VMX, KVM may enter again on its fast path without an event after WRMSR, HLT and the preemption timer; an entry
   left out there is not missed.
 
