@@ -123,6 +123,7 @@ def add_vbd(maker: "Maker", device: Device, domain: Domain, vm: Vm, where: str) 
         front = Front(len(m.fronts), disk.number, len(m.sources), len(m.sources) + 1)
         m.fronts.append(front)
         disk.front = front.number
+        back_vcpu.fronts.append(front.number)
         ends = ((vcpu, vm, port, back_port, Role.FRONT), (back_vcpu, back_vm, back_port, port, Role.BACK))
         for end, owner, mine, other, role in ends:
             source = maker.add_source(end, f"{device.name}.{n}" + (".back" if role == Role.BACK else ""))

@@ -172,9 +172,8 @@ class Scheduling(Credit2Host):
         """
         if pcpu.loaded >= 0:
             self.pi_switch_from(pcpu, self.vcpus[pcpu.loaded])
-        for other in self.pcpus:
-            if other.loaded == vcpu.number:
-                other.loaded = -1
+        if vcpu.ran_on >= 0 and self.pcpus[vcpu.ran_on].loaded == vcpu.number:
+            self.pcpus[vcpu.ran_on].loaded = -1
         if vcpu.ran_on >= 0 and vcpu.ran_on != pcpu.number:
             self.row(Kind.VCPU_MOVE, pcpu.number, vcpu.number, vcpu.ran_on, pcpu.number)
             self.retarget(vcpu)

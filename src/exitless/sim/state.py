@@ -233,7 +233,8 @@ class Vcpu:
     what it remembers of FIFO queues. ``talk_ps`` is the mean time between two interprocessor interrupts that it sends
     (0: none), ``talk_by`` one of Talk, ``talk_to`` the source that the one under way is for, ``ipi_source`` the
     source of those that it gets; ``send_to`` is the source for which its next EVTCHNOP_send is, ``serves`` the
-    ring that a backend's operation is for. ``sources`` are the numbers of those that interrupt it.
+    ring that a backend's operation is for. ``sources`` are the numbers of those that interrupt it,
+    ``fronts`` those of the rings that its backends serve.
     Shapes: ``eoi_map`` the eight words of the EOI-exit bitmap recorded last.
     """
 
@@ -291,5 +292,6 @@ class Vcpu:
         self.send_to: i64 = -1
         self.serves: i64 = -1
         self.sources: list[i64] = []
+        self.fronts: list[i64] = []
         self.eoi_map: vec[i64] = zeros(8)
         self.chance: Stream = Stream(0, 400 + number)

@@ -77,18 +77,18 @@ class Talking(Guests):
 
     def plan_backend(self, vcpu: Vcpu) -> bool:
         """Look for work in the rings that this vCPU of dom0 serves. Returns: whether there is some."""
-        for front in self.fronts:
-            if self.sources[front.back_source].vcpu == vcpu.number:
-                vcpu.serves = front.number
-                if front.tells != 0:
-                    self.set_operation(vcpu, BACK_SEND, 0)
-                    return True
-                if front.owed > 0:
-                    self.set_operation(vcpu, BACK_UP, self.costs[Cost.G_BACK])
-                    return True
-                if front.asked > 0:
-                    self.set_operation(vcpu, BACK_DOWN, self.costs[Cost.G_BACK])
-                    return True
+        for number in vcpu.fronts:
+            front: Front = self.fronts[number]
+            vcpu.serves = number
+            if front.tells != 0:
+                self.set_operation(vcpu, BACK_SEND, 0)
+                return True
+            if front.owed > 0:
+                self.set_operation(vcpu, BACK_UP, self.costs[Cost.G_BACK])
+                return True
+            if front.asked > 0:
+                self.set_operation(vcpu, BACK_DOWN, self.costs[Cost.G_BACK])
+                return True
         return False
 
     def plan_port(self, vcpu: Vcpu, d: i64) -> None:
