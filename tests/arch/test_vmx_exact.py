@@ -4,7 +4,12 @@ from itertools import product
 
 import pytest
 
-from exitless.arch.vmx.controls import Activity, Controls
+from exitless.arch.outcome import Boundary
+from exitless.arch.vmx.access import Operation
+from exitless.arch.vmx.boundary import arbitrate
+from exitless.arch.vmx.controls import Activity, Check, Controls, check_controls
+from exitless.arch.vmx.cr8 import move_to_cr8
+from exitless.arch.vmx.entry import GuestCheck, check_guest_state, is_event
 from exitless.arch.vmx.injection import EventType, GuestState, go_through_idt, inject_at_entry
 from exitless.arch.vmx.interruptibility import (
     complete_instruction,
@@ -119,3 +124,74 @@ def test_an_exit_writes_every_field(blocking: tuple[int, int, int]) -> None:
             "interruptibility": sti + 2 * mov_ss + 8 * nmi, "interrupt_flag": flag,
         }  # fmt: skip
         assert (vapic.recognized, vapic.rvi, vapic.svi, state.entry_vector) == (0, rvi, svi, -1)
+
+
+@pytest.mark.parametrize("activity", range(5))
+def test_a_processor_that_is_shut_down_or_waits_for_sipi_takes_no_interrupt(activity: int) -> None:
+    """26.6: neither a window nor a virtual nor a physical interrupt; HLT and MWAIT hold none of them back."""
+    awake = activity in (Activity.ACTIVE, Activity.HLT, Activity.MWAIT)
+    for window, recognized, physical, exiting, flag in product((0, 1), repeat=5):
+        vapic, state, controls = VirtualApic(), guest(flag, 0, 0), Controls()
+        vapic.window_exiting, vapic.recognized, controls.ext_int_exiting = window, recognized, exiting
+        state.activity = activity
+        wanted = Boundary.NOTHING
+        if awake and flag and window:
+            wanted = Boundary.WINDOW_EXIT
+        elif awake and flag and recognized:
+            wanted = Boundary.VIRTUAL_INTERRUPT
+        elif awake and physical and exiting:
+            wanted = Boundary.EXTERNAL_INTERRUPT
+        elif awake and physical and flag:
+            wanted = Boundary.GUEST_INTERRUPT
+        assert arbitrate(vapic, state, controls, bool(physical)) == wanted
+
+
+def test_a_move_to_cr8_that_does_not_exit_has_no_qualification() -> None:
+    """27.2.1: 8 (to CR8 from the first register) belongs to the exit, and to nothing else."""
+    for exits, shadow in product((0, 1), repeat=2):
+        controls, op = Controls(), Operation()
+        controls.cr8_load_exiting, controls.use_tpr_shadow, op.low = exits, shadow, 5
+        move_to_cr8(VirtualApic(), controls, op)
+        assert op.qualification == 8 * exits
+
+
+def test_no_event_has_a_vector_of_more_than_eight_bits() -> None:
+    """26.2.1.3: 255 is the last vector of every type that has it."""
+    for kind, vector in product((0, 4, 5, 6), (255, 256, 257, 512)):
+        state = guest(1, 0, 0)
+        state.entry_type, state.entry_vector = kind, vector
+        assert is_event(state, Controls()) is (vector == 255)
+
+
+def test_bits_31_to_5_of_the_interruptibility_field_are_reserved() -> None:
+    """24.4.2, 26.3.1.5: each of them alone fails the entry, none of the others does."""
+    for bit in range(32):
+        state = guest(1, 0, 0)
+        state.other_blocking = 1 << bit
+        assert check_guest_state(state, Controls()) == (GuestCheck.INTERRUPTIBILITY if bit >= 5 else GuestCheck.PASS)
+
+
+def test_which_vectors_the_virtual_timer_may_have() -> None:
+    """From memory of later editions: 16 to 255, with virtual-interrupt delivery and what it needs."""
+    controls = Controls()
+    controls.use_tpr_shadow = controls.virtual_interrupt_delivery = 1
+    controls.tertiary = controls.apic_timer_virtualization = 1
+    for vector in range(512):
+        controls.virtual_timer_vector = vector
+        assert check_controls(controls, 0) == (Check.PASS if 16 <= vector < 256 else Check.APIC_TIMER)
+
+
+def test_the_virtual_timer_needs_each_of_three_controls() -> None:
+    """From memory of later editions: external-interrupt exiting, virtual-interrupt delivery and the TPR shadow."""
+    for exiting, delivery, shadow in product((0, 1), repeat=3):
+        controls = Controls()
+        controls.tertiary = controls.apic_timer_virtualization = 1
+        controls.virtual_timer_vector = 0x41
+        controls.ext_int_exiting, controls.virtual_interrupt_delivery = exiting, delivery
+        controls.use_tpr_shadow = shadow
+        wanted = Check.PASS if exiting and delivery and shadow else Check.APIC_TIMER
+        if delivery and not shadow:
+            wanted = Check.NEEDS_TPR_SHADOW
+        elif delivery and not exiting:
+            wanted = Check.VID_NEEDS_EXTINT
+        assert check_controls(controls, 0) == wanted
