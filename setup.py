@@ -84,6 +84,7 @@ INTERPRETED = {
     "study/whatif_tables.py": "works on the few rows of a pasted table, once",
     "study/whatif_words.py": "a table of names",
     "study/trace_why.py": "turns what was followed into what is printed, once a recording",
+    "study/pair.py": "works on what two readers give; its cost is theirs",
     "study/trace_report.py": "turns the totals of a recording into what is printed, once a recording",
     "traces/cursor.py": "steps through a file's frame, a few numbers a recording",
     "traces/event_format.py": "reads a recording's own format texts once",

@@ -65,6 +65,7 @@ class Compared:
         self.mine: list[Used] = []
         self.other: list[Used] = []
         self.tenth = 0
+        self.refused = ""
 
     def row(self) -> dict[str, Any]:
         """Return one row of the answer."""
@@ -88,9 +89,12 @@ def compare(
     for n in range(runs):
         tick(f"{one.name}: read, run {n + 1}")
         one.mine.append(used(mine))
-        if other:
+        if other and not one.refused:
             tick(f"{one.name}: {one.tool}, run {n + 1}")
-            one.other.append(used(other))
+            try:
+                one.other.append(used(other))
+            except ExitlessError as problem:
+                one.refused = f"No comparison with {one.tool}: {problem}."
     tick(f"{one.name}: read, a tenth")
     one.tenth = used(tenth).peak
     return one.row()
@@ -127,6 +131,14 @@ class Traces:
         tile.write(paths[1], tile.copies(events // 10))
         return paths[0], paths[1], tile.write(paths[0], tile.copies(events))
 
+    def compared(
+        self, one: Compared, mine: list[str], other: list[str], tenth: list[str], tick: Callable[[str], None]
+    ) -> dict[str, Any]:
+        """Compare, and keep a sentence when the reference tool gives up."""
+        row = compare(one, self.runs, mine, other, tenth, tick)
+        self.notes += [one.refused] if one.refused else []
+        return row
+
     def rows(self, tick: Callable[[str], None]) -> list[dict[str, Any]]:
         """Measure all readers that have a reference."""
         tick("tiling recordings")
@@ -141,7 +153,7 @@ class Traces:
         tool = self.tool("trace-cmd", "trace-cmd")
         whole, tenth, events = self.two(tile, "trace.dat", self.events)
         one = Compared("read-trace.dat", "trace-cmd report", events)
-        found = [compare(one, self.runs, ours(whole), [tool, "report", whole] if tool else [], ours(tenth), tick)]
+        found = [self.compared(one, ours(whole), [tool, "report", whole] if tool else [], ours(tenth), tick)]
         if not tool:
             return found
         whole, tenth, events = self.two(tile, "trace.dat", self.text_events)
@@ -149,13 +161,14 @@ class Traces:
             used([tool, "report", path], path + ".txt")
         one = Compared("read-text", "trace-cmd report", events)
         texts = ours(whole + ".txt"), [tool, "report", whole], ours(tenth + ".txt")
-        return [*found, compare(one, self.runs, *texts, tick)]
+        return [*found, self.compared(one, *texts, tick)]
 
     def xen(self, tile: Tile, tick: Callable[[str], None]) -> dict[str, Any]:
         """Measure an xentrace recording."""
         tool = self.tool("xenalyze", "xen-utils-common")
         whole, tenth, events = self.two(tile, "xentrace.bin", self.events)
-        dump = [tool, "--cpu-hz", XEN_HZ, "--dump-all", whole] if tool else []
+        mode = ["--svm-mode"] if tile.svm else []
+        dump = [tool, *mode, "--cpu-hz", XEN_HZ, "--dump-all", whole] if tool else []
         one = Compared("read-xentrace", "xenalyze --dump-all", events)
         hz = "--cpu-hz", XEN_HZ
-        return compare(one, self.runs, ours(whole, *hz), dump, ours(tenth, *hz), tick)
+        return self.compared(one, ours(whole, *hz), dump, ours(tenth, *hz), tick)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from exitless.cli.output import Patience, console, ns, open_whole, per_cent, write_json, write_whole
 from exitless.cli.read_events import Events, parquet_library, write_csv, write_parquet
+from exitless.cli.read_pair import pair, print_pair
 from exitless.cli.read_pasted import as_document, pasted_of, print_pasted
 from exitless.cli.read_why import print_causes, print_over_time, print_untold, print_waits, print_wakers, table
 from exitless.errors import TraceError
@@ -37,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
         "trace",
         nargs="+",
         metavar="TRACE",
-        help="a recording or a pasted table of exits, packed or not (- for standard input)",
+        help="a recording or a pasted table, packed or not (- for standard input); HOST GUEST are put together",
     )
     p.add_argument("--cpu-hz", metavar="HZ", help='clock of a recording that holds none, for example "2.6 GHz" or 2.6G')
     p.add_argument("--kinds", action="store_true", help="list every kind of record with its count")
@@ -327,6 +328,12 @@ def check_outputs(args: argparse.Namespace) -> bool:
     return bool(to_output)
 
 
+def together(paths: list[str], clock_hz: int) -> list[dict[str, Any]]:
+    """Put the first recording, if it is a host's, together with each other that may be its guest's."""
+    found = [pair(paths[0], other, clock_hz) for other in paths[1:] if "-" not in (paths[0], other)]
+    return [p for p in found if p is not None]
+
+
 def run(args: argparse.Namespace) -> int:
     """Do it. Returns: 0. Errors: TraceError for the first recording that cannot be used."""
     clock_hz = frequency(args.cpu_hz)
@@ -339,8 +346,15 @@ def run(args: argparse.Namespace) -> int:
             console(stderr=True).print(f"exitless: partial result: {problem}", soft_wrap=True)
         if not quiet:
             show(d, args.kinds)
+    pairs = together(args.trace, clock_hz)
+    if not quiet:
+        for p in pairs:
+            out = console()
+            out.print()
+            print_pair(out, p)
     if args.json:
-        write_json(documents[0] if len(documents) == 1 else {"traces": documents}, args.json)
+        several = {"traces": documents, **({"pairs": pairs} if pairs else {})}
+        write_json(documents[0] if len(documents) == 1 else several, args.json)
     if args.exits_csv == "-":
         print(as_csv(documents), end="")
     elif args.exits_csv:

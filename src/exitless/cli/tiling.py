@@ -30,6 +30,7 @@ class Tile:
             self.events = reader.events
             self.data = source.read_at(0, source.size)
             self.xen = isinstance(reader, Xentrace)
+            self.svm = isinstance(reader, Xentrace) and reader.vendor() == "svm"
             self.parts: list[tuple[int, int]] = []
             self.span = GAP
             if isinstance(reader, TraceDat):

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from exitless.record.columns import BLOCK_ROWS, Columns
 
@@ -12,6 +12,7 @@ ROOM: Final = BLOCK_ROWS - MOST_ROWS
 NO_TIME: Final = 2**62 - 1
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Part:
     """One pCPU's part of a recording. ``now`` is the time of the event at hand, ``NO_TIME`` when there is none."""
 
