@@ -41,10 +41,11 @@ again and the replay goes on; `--all` tells the later findings too.
 * **Events recorded in part.** Requests and wake-ups come from other CPUs and threads. When a pCPU has no event at
   all, not even the host's own, or when more than one in ten is missing where a law asks for it, these count as not
   recorded.
-* **8259s, and EOIs saved in memory.** An 8259's interrupt is never accepted by a local APIC; a saved EOI has no exit.
-  Where `kvm_pic_set_irq` or `kvm_pv_eoi` were not recorded, what would be findings is decided at the end: a vector
-  that comes at least three times and never went through a local APIC is an 8259's; ends without an exit are saved
-  ones when they are at least a fifth of all.
+* **8259s, EOIs saved in memory, AutoEOI.** An 8259's interrupt is never accepted by a local APIC; a saved EOI has no
+  exit; Hyper-V's AutoEOI has no EOI at all. Where `kvm_pic_set_irq` or `kvm_pv_eoi` were not recorded, or a vector is
+  never ended, what would be findings is decided at the end: a vector that comes at least three times and never went
+  through a local APIC is an 8259's; one that is in the way at least three times and never ended is AutoEOI's; ends
+  without an exit are saved ones when they are at least a fifth of all.
 * **APICv, AVIC.** The processor delivers without an event, so laws of delivery are not asked. What is left: no more
   ends of a vector than requests, exits and entries, the scheduler's laws.
 * **Records of simulations.** The guest's EOI stands before the exit that it causes, and deliveries are shown.
@@ -64,8 +65,8 @@ happened.
 * A request that merges with another leaves the same trace as none. A window may open late for what was injected
   meanwhile.
 * A lost wake-up is judged 30 ms after the request, and so not in the last 30 ms of a recording.
-* An interrupt taken between STI and the HLT after it (an emulator that loses the STI shadow) leaves events that are
-  legal one by one; the sleep that follows is not told from a guest that waits for nothing.
+* An interrupt taken between STI and the HLT after it (an emulator that loses the STI shadow) is found by `kvm_exit`'s
+  rip where the window opens at the HLT itself; the sleep that follows is not told from that of a guest that waits.
 * On VMX, KVM may enter again on its fast path without an event after WRMSR, HLT and the preemption timer; an entry
   left out there is not missed.
 

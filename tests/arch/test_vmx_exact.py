@@ -18,8 +18,10 @@ from exitless.arch.vmx.interruptibility import (
     execute_sti,
     load_interrupt_flag,
 )
+from exitless.arch.vmx.ipi import NOT_FOUND, find_descriptor, is_virtual_self_ipi
 from exitless.arch.vmx.leaving import ExitInformation, fail_entry, save_at_exit
 from exitless.arch.vmx.virtual_apic import VirtualApic
+from exitless.bits.words import zeros
 from exitless.vocab.exits import Exit
 
 MARK = 0x5A5A
@@ -195,3 +197,26 @@ def test_the_virtual_timer_needs_each_of_three_controls() -> None:
         elif delivery and not exiting:
             wanted = Check.VID_NEEDS_EXTINT
         assert check_controls(controls, 0) == wanted
+
+
+def test_which_icr_values_are_virtual_self_ipis() -> None:
+    """29.1.5: shorthand self, fixed, edge, a vector of 16 or more; of the other bits destination mode and level alone
+    do not count.
+    """
+    for vector in range(256):
+        assert is_virtual_self_ipi(1 << 18 | vector) is (vector >= 16)
+    for bit in range(8, 32):
+        if bit != 18:
+            assert is_virtual_self_ipi(1 << 18 | 0x41 | 1 << bit) is (bit in (11, 14))
+            assert not is_virtual_self_ipi(0x41 | 1 << bit)
+
+
+def test_each_entry_of_the_pid_pointer_table_is_two_words_of_its_own() -> None:
+    """30.1.6 of later editions: entry n holds the address of descriptor n, of which the high word is the second."""
+    controls, table = Controls(), zeros(8)
+    controls.last_pid_index = 3
+    for target in range(4):
+        table[2 * target], table[2 * target + 1] = 0x1000 * (target + 1) | 1, 0x10 + target
+    for target in range(5):
+        wanted = (0x10 + target) << 32 | 0x1000 * (target + 1) if target < 4 else NOT_FOUND
+        assert find_descriptor(controls, table, 0x41, target) == wanted

@@ -42,7 +42,9 @@ def caused(*rows: Row) -> dict[tuple[int, int, int], tuple[int, int, dict[int, i
     seen = Causes()
     follow(seen, rows)
     seen.finish()
-    return {(c.cause, c.number, c.vector): (c.interrupts, c.spent // US, c.codes) for c in seen.found.values()}
+    return {
+        (c.cause, c.number, c.vector): (c.interrupts, c.spent // US, c.codes.counted()) for c in seen.found.values()
+    }
 
 
 def test_an_ipi_s_exits_are_its_kick_its_window_and_its_eoi() -> None:

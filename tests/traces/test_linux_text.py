@@ -15,21 +15,21 @@ from tests.traces.helpers import read_linux_bytes, unpacked
 
 # Event, text, and the values that must come out of it, after the thread.
 BODIES = (
-    ("kvm_exit", "reason EXIT_VINTR rip 0xf info 0 0", (0x64, 2, 0, -1, -1)),
-    ("kvm_exit", "reason PENDING_INTERRUPT rip 0xf info 380 0", (7, 1, 0x380, -1, -1)),
-    ("kvm_exit", "vcpu 3 reason APIC_WRITE rip 0x1 info 380 0", (56, 1, 0x380, -1, 3)),
+    ("kvm_exit", "reason EXIT_VINTR rip 0xf info 0 0", (0x64, 2, 0, -1, -1, 15)),
+    ("kvm_exit", "reason PENDING_INTERRUPT rip 0xf info 380 0", (7, 1, 0x380, -1, -1, 15)),
+    ("kvm_exit", "vcpu 3 reason APIC_WRITE rip 0x1 info 380 0", (56, 1, 0x380, -1, 3, 1)),
     (
         "kvm_exit",
         "vcpu 1 reason DE excp rip 0x1 info1 0x0000000000000002 info2 0x0 intr_info 0x80000020 error_code 0x00000000",
-        (0x40, 2, 2, 0x80000020, 1),
+        (0x40, 2, 2, 0x80000020, 1, 1),
     ),
     (
         "kvm_exit",
         "vcpu 0 reason INVALID_STATE FAILED_VMENTRY rip 0x1 info1 0x0 info2 0x0 intr_info 0x0 error_code 0x0 requests",
-        (0x80000021, 1, 0, 0, 0),
+        (0x80000021, 1, 0, 0, 0, 1),
     ),
-    ("kvm_exit", "reason UNKNOWN (95) rip 0xf info 0 0", (95, 0, 0, -1, -1)),
-    ("kvm_exit", "exit_reason=56 guest_rip=0x1 isa=1 info1=0x380 info2=0x0 vcpu_id=2", (56, 1, 0x380, -1, 2)),
+    ("kvm_exit", "reason UNKNOWN (95) rip 0xf info 0 0", (95, 0, 0, -1, -1, 15)),
+    ("kvm_exit", "exit_reason=56 guest_rip=0x1 isa=1 info1=0x380 info2=0x0 vcpu_id=2", (56, 1, 0x380, -1, 2, 1)),
     ("kvm_entry", "vcpu 1", (1, -1)),
     ("kvm_entry", "vcpu 1, rip 0x7[immediate exit]", (1, -1)),
     ("kvm_entry", "vcpu 1, rip 0x7 intr_info 0x800000ec error_code 0x00000000", (1, 0x800000EC)),

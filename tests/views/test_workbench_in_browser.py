@@ -1,7 +1,9 @@
 """The served workbench in a real browser: each control, by hand and by keyboard; comparison, tour, and the address."""
 
+import os
 from collections.abc import Iterator
 from threading import Thread
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -19,12 +21,23 @@ TAB, ENTER, ESCAPE, UP = "\ue004", "\ue007", "\ue00c", "\ue013"
 MECHANISMS = ["pvhvm", "apicv", "vtd-posted"]
 
 
+SPENT: list[float] = []
+
+
 @pytest.fixture(scope="module")
 def served() -> Iterator[Server]:
-    """A workbench of 10 ms of the mail's host under three mechanisms."""
+    """A workbench of 10 ms of the mail's host under three mechanisms; what a first part costs goes into ``SPENT``."""
     bench = Bench("mail", [], MECHANISMS, None, 10_000_000_000)
     text = written(bench.simulate({}))
-    with Server(0, lambda: text, {"simulate": bench.simulate, "words": bench.words, "tour": bench.tour}) as server:
+
+    def simulate(request: dict[str, Any]) -> dict[str, Any]:
+        began = thread_time()
+        out = bench.simulate(request)
+        if "brief" in request:
+            SPENT.append(1000 * (thread_time() - began))
+        return out
+
+    with Server(0, lambda: text, {"simulate": simulate, "words": bench.words, "tour": bench.tour}) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         yield server
@@ -169,18 +182,23 @@ def test_comparison_shows_rows_on_one_axis_and_what_differs(bench: Page) -> None
 
 
 def test_three_mechanisms_are_compared_anew_within_300_ms(bench: Page) -> None:
-    """From the change of a control to the painted comparison of 10 ms under three mechanisms, the quickest of five:
-    what else the machine does is not counted. Interpreted, the simulation alone may take longer than that."""
+    """From the change of a control to the painted comparison of 10 ms under three mechanisms, the quickest of five.
+
+    The server's CPU time is held to it always (interpreted, the simulation alone may take longer); the whole where
+    nobody else uses this machine's processors.
+    """
     bench.press("c")
     took = []
+    SPENT.clear()
     for load in ("40", "45", "50", "55", "35"):
         put(bench, "load", load)
         took.append(round(bench.ask("flight.took")))
-        assert (
-            bench.ask("state.compare") == MECHANISMS and bench.ask("RECORDS.some((r) => r.stale || r.brief)") is False
-        )
-    print(f"redrawn in {sorted(took)} ms, {'compiled' if compiled() else 'interpreted'}")
-    assert min(took) <= (300 if compiled() else 3000)
+        assert bench.ask("[state.compare, RECORDS.some((r) => r.stale || r.brief)]") == [MECHANISMS, False]
+    form = "compiled" if compiled() else "interpreted"
+    print(f"redrawn in {sorted(took)} ms, of which the server's CPU {sorted(map(round, SPENT))} ms, {form}")
+    assert len(SPENT) == 5
+    assert min(SPENT) <= (200 if compiled() else 2000)
+    assert not compiled() or min(took) <= 300 or os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
 def test_a_comparison_is_the_same_before_and_after_the_rest_has_come(bench: Page) -> None:

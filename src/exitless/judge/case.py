@@ -43,8 +43,9 @@ class Case:
     that Exitless has simulated it; ``marks`` that what is injected again is always marked so. ``partly`` are the kinds
     of events of which many are missing, with what shows it.
     ``pic`` and ``latched`` are the pins of 8259s that may have interrupts pending, and that may when they are unmasked.
-    ``foreign`` are findings by vector that 8259s explain if they are not recorded, ``unspared`` those that the saving
-    of EOIs in memory explains if it is not recorded. Units: ps.
+    ``foreign`` are findings by vector that 8259s explain if they are not recorded, ``unended`` those that a vector
+    explains which the hypervisor ends by itself (Hyper-V's AutoEOI), ``unspared`` those that the saving of EOIs in
+    memory explains if it is not recorded. Units: ps.
     """
 
     def __init__(self, ordered: bool = True, threads: bool = True, own: bool = False) -> None:
@@ -69,6 +70,7 @@ class Case:
         self.ended: set[int] = set()
         self.foreign: dict[int, list[Finding]] = {}
         self.unspared: list[Finding] = []
+        self.unended: dict[int, list[Finding]] = {}
         self.pic: set[int] = set()
         self.latched: set[int] = set()
         self.level: set[int] = set()
@@ -120,15 +122,19 @@ class Case:
         if len(self.findings) < MOST_FINDINGS:
             self.findings.append(finding)
 
-    def doubt(self, law: Law, v: Vcpu, row: Row, says: str, doubtful: list[Finding]) -> None:
+    def doubt(self, law: Law, v: Vcpu, row: Row, says: str, doubtful: list[Finding], phase: str = "") -> None:
         """A row contradicts all that may be so, unless something is not recorded, which shows at the end."""
         if not self.blinded and law in self.asked and len(doubtful) < MOST_FINDINGS:
-            doubtful.append(finding_of(law, v, row, says))
+            doubtful.append(finding_of(law, v, row, says, phase))
 
     def settle_doubts(self) -> None:
         """Decide at the end which doubtful findings are findings."""
         for vector, found in self.foreign.items():
             if len(found) < REPEATED or vector in self.ever or vector in self.ended or Kind.PIC_SET in self.seen:
+                for finding in found:
+                    self.keep(finding)
+        for served, found in self.unended.items():
+            if len(found) < REPEATED or served in self.ended:
                 for finding in found:
                     self.keep(finding)
         few, ends = len(self.unspared) < REPEATED, self.counts.get(Kind.IRQ_EOI, 0)

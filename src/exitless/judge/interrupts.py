@@ -146,7 +146,10 @@ def masked(j: Case, v: Vcpu, row: Row, vector: int, served: int) -> None:
 
     When it is ended after all before it is injected again, the injection was what went wrong.
     """
-    if j.break_(laws.UNMASKED, v, row, f"{name(served)} is in service, its end is missing", laws.END):
+    why = f"{name(served)} is in service, its end is missing"
+    if served not in j.ended:
+        j.doubt(laws.UNMASKED, v, row, why, j.unended.setdefault(served, []), laws.END)
+    elif j.break_(laws.UNMASKED, v, row, why, laws.END):
         v.overtaken = (served if served != vector else NONE, len(j.findings) - 1)
 
 

@@ -79,6 +79,10 @@ USED: Final = Law(
     "window.used", INJECT, "in an open interrupt window what is pending is injected before the guest goes on",
     "Xen intr.c vmx_intr_assist", (Kind.VM_EXIT, Kind.VM_ENTRY, Kind.IRQ_INJECT), True, True,
 )  # fmt: skip
+SHADOW: Final = Law(
+    "window.shadow", WINDOW, "STI holds interrupts back until the HLT after it has run, so no window opens at that HLT",
+    "SDM exec.hlt", (Kind.VM_EXIT, Kind.VM_ENTRY, Kind.IRQ_INJECT), False, True,
+)  # fmt: skip
 PAIRED: Final = Law(
     "entry.paired", DELIVER, "a guest that runs is not entered again before it has exited",
     "SDM vmx.entry-order", (Kind.VM_EXIT, Kind.VM_ENTRY),
@@ -113,6 +117,6 @@ RIGHTLY: Final = Law(
 )  # fmt: skip
 
 LAWS: Final = (
-    REQUESTED, UNMASKED, HIGHEST, ONCE, OUTSIDE, AGAIN, IN_SERVICE, BACKED, SOMETHING, CARRIED, ARMED, USED, PAIRED,
-    ENTERED, DELIVERED, PLACED, CHAINED, WOKEN, KICKED, RIGHTLY,
+    REQUESTED, UNMASKED, HIGHEST, ONCE, OUTSIDE, AGAIN, IN_SERVICE, BACKED, SOMETHING, CARRIED, ARMED, USED, SHADOW,
+    PAIRED, ENTERED, DELIVERED, PLACED, CHAINED, WOKEN, KICKED, RIGHTLY,
 )  # fmt: skip

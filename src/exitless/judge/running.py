@@ -11,6 +11,8 @@ from exitless.vocab.kinds import RunState
 
 # After these exits of VMX, Linux may enter the guest again on a fast path that records no entry.
 FAST: Final = frozenset({UNKNOWN, Exit.HLT, Exit.MSR_WRITE, Exit.PREEMPTION_TIMER})
+# What an exit of an interrupt window says that opens at the HLT where the exit before it stood.
+AT_HLT: Final = 1
 # Both 8259s' ports, and those of their edge and level registers; an exit of port I/O has its port in bits 16 to 31.
 PIC_PORTS: Final = frozenset({0x20, 0x21, 0xA0, 0xA1, 0x4D0, 0x4D1})
 
@@ -52,6 +54,7 @@ def enter(j: Case, v: Vcpu | None, row: Row) -> None:
             v.dirty = False
         if v.possible:
             v.window = Window.PERHAPS
+    v.quiet = v.mode == Mode.HYPERVISOR and v.field == NONE and not v.nmis
     v.mode = Mode.GUEST
     v.field = NONE
     v.nmis = max(0, v.nmis - 1)
@@ -73,6 +76,8 @@ def leave(j: Case, v: Vcpu | None, row: Row) -> None:
     if reason in WINDOWS:
         if v.window == Window.CLOSED:
             armed_for_nothing(j, v, row)
+        elif row[5] == AT_HLT and v.quiet and v.mode == Mode.GUEST:
+            j.break_(laws.SHADOW, v, row, "the entry injected nothing there, and the HLT has not run since")
         v.window = Window.CLOSED
         v.open = v.mode == Mode.GUEST
     elif reason in PROGRESS:
@@ -94,7 +99,10 @@ def armed_for_nothing(j: Case, v: Vcpu, row: Row) -> None:
     waits, served = v.apic.highest_request(), v.apic.in_service()
     if waits >= 0 and served >= 0:
         why = f"nothing could be taken: {name(served)} is in service, its end is missing"
-        j.break_(laws.ARMED, v, row, why, laws.END)
+        if served in j.ended:
+            j.break_(laws.ARMED, v, row, why, laws.END)
+        else:
+            j.doubt(laws.ARMED, v, row, why, j.unended.setdefault(served, []), laws.END)
     else:
         j.break_(laws.ARMED, v, row, "nothing was pending when the guest was entered")
 

@@ -44,7 +44,8 @@ class Vcpu:
     in the entry-injection field, ``last`` the one that was in it last. ``runs`` is the runstate and ``pcpu`` where;
     ``owed`` is the request that must wake it, ``slept`` the moment it went to sleep over a request. ``overtaken`` is a
     vector in service over which a masked one was injected, with the number of that finding. ``nmis`` are entries that
-    may inject an NMI, of which no tracer tells; ``resets`` tells that an INIT may be on its way.
+    may inject an NMI, of which no tracer tells; ``resets`` tells that an INIT may be on its way, ``quiet`` that
+    the last entry injected nothing.
     """
 
     def __init__(self, place: int) -> None:
@@ -72,6 +73,7 @@ class Vcpu:
         self.overtaken = (NONE, NONE)
         self.nmis = 0
         self.resets = False
+        self.quiet = False
         self.owed: Row | None = None
         self.slept: Row | None = None
         self.recent: deque[Row] = deque(maxlen=LAST_EVENTS)

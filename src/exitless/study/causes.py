@@ -11,6 +11,7 @@ from mypy_extensions import i64
 
 from exitless.record.columns import WHERE, A, B, kind_of, pcpu_of, vcpu_of
 from exitless.record.sinks import Sink
+from exitless.study.times import Counts, Slots
 from exitless.vocab.kinds import Kind
 
 # Exits by what they are, in VMX's and SVM's numbers, no two of which collide.
@@ -24,6 +25,9 @@ NMI: Final = 2
 # Linux's vector by which it interrupts a pCPU that runs a guest, for the guest's sake.
 RESCHEDULE: Final = 0xFD
 FLAGS: Final = 256
+# Codes of exits that are counted in an array: for the guest's own instructions all, for other causes VMX's and some.
+MOST_CODES: Final = 1056
+FEW_CODES: Final = 160
 # Numbers that a cause may have beside its kind.
 NUMBERS: Final = 16_777_216
 
@@ -55,7 +59,7 @@ class Caused:
         self.exits: i64 = 0
         self.kicks: i64 = 0
         self.spent: i64 = 0
-        self.codes: dict[int, int] = {}
+        self.codes: Counts = Counts(MOST_CODES if cause == Cause.GUEST else FEW_CODES)
 
 
 class Follows:
@@ -85,14 +89,17 @@ class Causes(Sink):
     def __init__(self) -> None:
         self.found: dict[int, Caused] = {}
         self.cpus: dict[int, Follows] = {}
-        self.on: dict[int, int] = {}
+        self.vcpus: Slots = Slots()
+        self.places: list[Follows] = []
+        self.on: Slots = Slots()
+        self.guest: Caused | None = None
         self.messages: i64 = 0
         self.accepts: i64 = 0
         self.posts: i64 = 0
         self.sent_kind: dict[int, int] = {}
-        self.sent_vector: dict[int, int] = {}
+        self.sent_vector: Slots = Slots()
         self.sent_number: dict[int, int] = {}
-        self.last_accept: dict[int, int] = {}
+        self.last_accept: Slots = Slots()
 
     def block(self, cells: vec[i64], count: i64) -> None:
         """Follow a block of rows, in the order of time."""
@@ -135,29 +142,37 @@ class Causes(Sink):
 
     def cpu(self, pcpu: i64, vcpu: i64) -> Follows:
         """Find a vCPU, or who stands in for it on a pCPU."""
+        place: i64 = self.vcpus.get(vcpu) if vcpu >= 0 else -1
+        if place >= 0:
+            return self.places[place]
         key: int = vcpu if vcpu >= 0 else -2 - pcpu
-        if key not in self.cpus:
-            self.cpus[key] = Follows()
-        return self.cpus[key]
+        found = self.cpus.get(key)
+        if found is None:
+            found = self.cpus[key] = Follows()
+            if vcpu >= 0:
+                self.vcpus.put(vcpu, i64(len(self.places)))
+                self.places.append(found)
+        return found
 
     def of(self, cause: i64, number: i64, vector: i64) -> Caused:
         """Find what a cause led to."""
         key: int = (cause * NUMBERS + number + 1) * 512 + vector + 1
-        if key not in self.found:
-            self.found[key] = Caused(cause, number, vector)
-        return self.found[key]
+        found = self.found.get(key)
+        if found is None:
+            found = self.found[key] = Caused(cause, number, vector)
+        return found
 
     def send(self, pcpu: i64, cause: i64, vector: i64, number: i64) -> None:
         """A message is on its way; what is accepted next on this pCPU with this vector is it."""
         self.messages += 1
         self.sent_kind[pcpu] = cause
-        self.sent_vector[pcpu] = vector
+        self.sent_vector.put(pcpu, vector)
         self.sent_number[pcpu] = number
 
     def from_ioapic(self, pcpu: i64, vector: i64, pin: i64) -> None:
         """Its tracer writes a pin's message after the acceptance it causes."""
         self.messages += 1
-        last: i64 = self.last_accept.get(pcpu, NONE)
+        last: i64 = self.last_accept.get(pcpu)
         if last >= 0 and last % FLAGS == vector:
             cpu: Follows = self.cpu(pcpu, last // FLAGS)
             old: i64 = cpu.origin.get(vector, NONE)
@@ -165,7 +180,7 @@ class Causes(Sink):
                 self.of(Cause.LOCAL, NONE, vector).interrupts -= 1
                 self.of(Cause.IOAPIC, pin, vector).interrupts += 1
                 cpu.origin[vector] = Cause.IOAPIC * NUMBERS + pin + 1
-        self.last_accept.pop(pcpu, None)
+        self.last_accept.drop(pcpu)
 
     def request(self, pcpu: i64, vcpu: i64, vector: i64) -> None:
         """A vector is accepted: by whom it was sent is known now, or it came from its own local APIC."""
@@ -173,22 +188,22 @@ class Causes(Sink):
         cpu: Follows = self.cpu(pcpu, vcpu)
         cause: i64 = Cause.LOCAL
         number: i64 = NONE
-        if self.sent_vector.get(pcpu, -2) == vector:
+        if self.sent_vector.get(pcpu) == vector and pcpu in self.sent_kind:
             cause = self.sent_kind[pcpu]
             number = self.sent_number[pcpu]
         cpu.origin[vector] = cause * NUMBERS + number + 1
         self.of(cause, number, vector).interrupts += 1
         if vcpu >= 0:
-            self.last_accept[pcpu] = vcpu * FLAGS + vector
+            self.last_accept.put(pcpu, vcpu * FLAGS + vector)
         if cpu.is_in_guest and cpu.pcpu != pcpu:
             cpu.kick = vector
 
     def host(self, pcpu: i64, vector: i64, irq: i64) -> None:
         """A host interrupt comes upon whoever runs there; the first since the entry made it exit."""
-        key: int = self.on.get(pcpu, -1)
-        if key == -1 or key not in self.cpus:
+        key: i64 = self.on.get(pcpu)
+        if key == -1:
             return
-        cpu: Follows = self.cpus[key]
+        cpu: Follows = self.cpu(-2 - key, key)
         if cpu.host_vector < 0 and cpu.host_irq < 0:
             cpu.host_vector = vector
             cpu.host_irq = irq
@@ -197,7 +212,7 @@ class Causes(Sink):
         """A guest exits."""
         if cpu.exited >= 0:
             self.settle(cpu, NONE)
-        self.on[pcpu] = vcpu if vcpu >= 0 else -2 - pcpu
+        self.on.put(pcpu, vcpu if vcpu >= 0 else -2 - pcpu)
         cpu.is_in_guest = False
         cpu.pcpu = pcpu
         cpu.code = code
@@ -210,17 +225,17 @@ class Causes(Sink):
         if code == WINDOW_VMX or code == WINDOW_SVM:
             cpu.armed = NONE
             cpu.is_again = False
-        self.sent_vector.pop(pcpu, None)
+        self.sent_vector.drop(pcpu)
 
     def entry(self, time: i64, cpu: Follows, pcpu: i64, vcpu: i64) -> None:
         """A guest is entered: what its exit was for is known by now."""
         if cpu.exited >= 0:
             self.settle(cpu, time - cpu.exited)
-        self.on[pcpu] = vcpu if vcpu >= 0 else -2 - pcpu
+        self.on.put(pcpu, vcpu if vcpu >= 0 else -2 - pcpu)
         cpu.is_in_guest = True
         cpu.pcpu = pcpu
         cpu.exited = cpu.host_vector = cpu.host_irq = cpu.kick = NONE
-        self.sent_vector.pop(pcpu, None)
+        self.sent_vector.drop(pcpu)
 
     def inject(self, cpu: Follows, vector: i64) -> None:
         """A vector is injected; of several in one exit the first is what the exit was for."""
@@ -245,7 +260,7 @@ class Causes(Sink):
         found.exits += 1
         if spent > 0:
             found.spent += spent
-        found.codes[cpu.code] = found.codes.get(cpu.code, 0) + 1
+        found.codes.add(cpu.code)
 
     def cause_of(self, cpu: Follows) -> Caused:
         """Judge by what happened in the exit."""
@@ -266,7 +281,9 @@ class Causes(Sink):
             return self.of(Cause.AGAIN, NONE, cpu.was_armed if cpu.was_again else NONE)
         if cpu.ended >= 0:
             return self.sender(cpu, cpu.ended)
-        return self.of(Cause.GUEST, NONE, NONE)
+        if self.guest is None:
+            self.guest = self.of(Cause.GUEST, NONE, NONE)
+        return self.guest
 
     def sender(self, cpu: Follows, vector: i64) -> Caused:
         """Find who sent a vector to a vCPU last."""
@@ -281,9 +298,9 @@ class Causes(Sink):
             cpu.exited = cpu.host_vector = cpu.host_irq = cpu.kick = cpu.injected = cpu.ended = cpu.armed = NONE
             cpu.is_in_guest = cpu.is_again = False
             cpu.serving = []
-        self.on.pop(pcpu, None)
-        self.sent_vector.pop(pcpu, None)
-        self.last_accept.pop(pcpu, None)
+        self.on.drop(pcpu)
+        self.sent_vector.drop(pcpu)
+        self.last_accept.drop(pcpu)
 
     def finish(self) -> None:
         """The recording ends: exits without an entry count too."""

@@ -5,7 +5,7 @@ from typing import Final
 from librt.vecs import append, vec
 from mypy_extensions import i64
 
-from exitless.bits.words import zeros
+from exitless.bits.words import reaching, zeros
 
 # A rank is found by the digits of its time, from the highest on: six of eleven bits are 66.
 DIGIT: Final = 11
@@ -85,6 +85,27 @@ class Times:
     def as_json(self) -> dict[str, int]:
         """Return the percentiles of the contract."""
         return {"p50": self.at(500), "p99": self.at(990), "max": self.at(1000)}
+
+
+class Slots:
+    """A number for each pCPU or vCPU, -1 for none; they are numbered from -1 on."""
+
+    def __init__(self) -> None:
+        self.kept: vec[i64] = zeros(64)
+
+    def get(self, key: i64) -> i64:
+        """Return the number, -1 for none."""
+        return self.kept[key + 1] - 1 if key + 1 < i64(len(self.kept)) else -1
+
+    def put(self, key: i64, number: i64) -> None:
+        """Keep a number."""
+        self.kept = reaching(self.kept, key + 1)
+        self.kept[key + 1] = number + 1
+
+    def drop(self, key: i64) -> None:
+        """Keep none."""
+        if key + 1 < i64(len(self.kept)):
+            self.kept[key + 1] = 0
 
 
 class Counts:

@@ -76,7 +76,7 @@ def causes(seen: Causes, facts: Facts) -> list[dict[str, Any]]:
     by_guest = (Cause.LOCAL, Cause.IPI, Cause.MSI, Cause.IOAPIC, Cause.VECTOR)
     for found in sorted(seen.found.values(), key=lambda f: (-f.exits, f.cause, f.number, f.vector)):
         reasons: dict[str, int] = {}
-        for code, count in sorted(found.codes.items(), key=lambda item: -item[1]):
+        for code, count in sorted(found.codes.counted().items(), key=lambda item: -item[1]):
             name = facts.exit_name(code)
             reasons[name] = reasons.get(name, 0) + count
         counted = found.cause in by_guest and found.cause != Cause.VECTOR and seen.accepts

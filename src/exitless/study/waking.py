@@ -11,7 +11,7 @@ from mypy_extensions import i64
 
 from exitless.record.columns import WHERE, A, B, kind_of, pcpu_of, vcpu_of
 from exitless.record.sinks import Sink
-from exitless.study.times import Times
+from exitless.study.times import Slots, Times
 from exitless.vocab.kinds import Kind, RunState
 
 LOST: Final = 0
@@ -70,9 +70,9 @@ class Waking(Sink):
     def __init__(self) -> None:
         self.found: dict[tuple[int, int, int, int], Woken] = {}
         self.cpus: dict[int, Waits] = {}
-        self.on: dict[int, int] = {}
-        self.inside: dict[int, int] = {}
-        self.called: dict[int, int] = {}
+        self.on: Slots = Slots()
+        self.inside: Slots = Slots()
+        self.called: Slots = Slots()
         self.stays: i64 = 0
         self.halts: i64 = 0
 
@@ -87,9 +87,9 @@ class Waking(Sink):
     def one(self, time: i64, kind: i64, pcpu: i64, vcpu: i64, a: i64, b: i64) -> None:
         """Follow one row."""
         if kind == Kind.VM_ENTRY or kind == Kind.VM_EXIT:
-            self.called.pop(pcpu, None)
+            self.called.drop(pcpu)
             if vcpu >= 0:
-                self.on[pcpu] = vcpu
+                self.on.put(pcpu, vcpu)
         elif kind == Kind.RUNSTATE:
             if vcpu >= 0:
                 self.stays += 1
@@ -97,17 +97,19 @@ class Waking(Sink):
         elif kind == Kind.SCHED_WAKE:
             self.wake(pcpu, vcpu, a)
         elif kind == Kind.HOST_IRQ:
-            self.inside[pcpu] = a if a >= 0 else 256 + b
+            self.inside.put(pcpu, a if a >= 0 else 256 + b)
         elif kind == Kind.HOST_DONE:
-            self.inside.pop(pcpu, None)
+            self.inside.drop(pcpu)
         elif kind == Kind.HYPERCALL:
-            self.called[pcpu] = min(max(a, 0), CALLS - 1)
+            self.called.put(pcpu, min(max(a, 0), CALLS - 1))
         elif kind == Kind.IRQ_REQUEST:
             if vcpu >= 0 and a != NMI:
                 self.cpu(vcpu).pending.append(a)
         elif kind == Kind.IRQ_INJECT or kind == Kind.IRQ_EOI:
             if vcpu >= 0:
-                self.cpu(vcpu).pending = []
+                waits: Waits = self.cpu(vcpu)
+                if len(waits.pending) > 0:
+                    waits.pending = []
         elif kind == Kind.HALT_END:
             self.halt(vcpu, a, b)
         elif kind == Kind.HALT_POLL:
@@ -117,9 +119,10 @@ class Waking(Sink):
 
     def cpu(self, vcpu: i64) -> Waits:
         """Find a vCPU."""
-        if vcpu not in self.cpus:
-            self.cpus[vcpu] = Waits()
-        return self.cpus[vcpu]
+        found = self.cpus.get(vcpu)
+        if found is None:
+            found = self.cpus[vcpu] = Waits()
+        return found
 
     def wake(self, pcpu: i64, vcpu: i64, thread: i64) -> None:
         """A vCPU is woken: by the interrupt that is handled on this pCPU, else by who runs there."""
@@ -128,21 +131,22 @@ class Waking(Sink):
         waker: i64 = Waker.UNTOLD
         number: i64 = NONE
         call: i64 = NONE
-        inside: i64 = self.inside.get(pcpu, NONE)
+        inside: i64 = self.inside.get(pcpu)
         if inside >= 0:
             waker = Waker.HOST_VECTOR if inside < 256 else Waker.HOST_IRQ
             number = inside if inside < 256 else inside - 256
         elif thread > 0:
             waker, number = Waker.THREAD, thread
-        elif pcpu in self.on:
-            waker, number = Waker.VCPU, self.on[pcpu]
-            call = self.called.get(pcpu, NONE)
+        elif self.on.get(pcpu) >= 0:
+            waker = Waker.VCPU
+            number = self.on.get(pcpu)
+            call = self.called.get(pcpu)
             if call >= 0:
                 waker = Waker.CALL
         key = (int(waker), int(number), int(call), int(vcpu))
-        if key not in self.found:
-            self.found[key] = Woken(waker, number, call, vcpu)
-        woken: Woken = self.found[key]
+        woken = self.found.get(key)
+        if woken is None:
+            woken = self.found[key] = Woken(waker, number, call, vcpu)
         woken.count += 1
         cpu: Waits = self.cpu(vcpu)
         cpu.by = woken
@@ -166,10 +170,10 @@ class Waking(Sink):
                     cpu.lost.add(waited)
             cpu.runnable = NONE
             cpu.by = None
-            self.on[pcpu] = vcpu
-        if old == RunState.RUNNING and self.on.get(pcpu, NONE) == vcpu:
-            self.on.pop(pcpu, None)
-            self.called.pop(pcpu, None)
+            self.on.put(pcpu, vcpu)
+        if old == RunState.RUNNING and self.on.get(pcpu) == vcpu:
+            self.on.drop(pcpu)
+            self.called.drop(pcpu)
 
     def halt(self, vcpu: i64, ns: i64, flags: i64) -> None:
         """A halt has ended."""
@@ -199,6 +203,6 @@ class Waking(Sink):
             cpu.runnable = NONE
             cpu.by = None
             cpu.pending = []
-        self.on.pop(pcpu, None)
-        self.inside.pop(pcpu, None)
-        self.called.pop(pcpu, None)
+        self.on.drop(pcpu)
+        self.inside.drop(pcpu)
+        self.called.drop(pcpu)

@@ -57,7 +57,7 @@ class Isa:
 # Fields in the order in which a plan hands them out, after the thread. "a|b" is a field that was renamed, "a?" one that
 # not all kernels have.
 TRACEPOINTS: Final = {
-    "kvm:kvm_exit": (Use.EXIT, "exit_reason isa? info1? intr_info? vcpu_id?"),
+    "kvm:kvm_exit": (Use.EXIT, "exit_reason isa? info1? intr_info? vcpu_id? guest_rip?"),
     "kvm:kvm_entry": (Use.ENTRY, "vcpu_id intr_info?"),
     "kvm:kvm_inj_virq": (Use.INJECT, "vector|irq soft? reinjected?"),
     "kvm:kvm_apic_accept_irq": (Use.ACCEPT, "apicid dm vec"),

@@ -30,6 +30,11 @@ HALF: Final = 2**63
 WHOLE: Final = 2**64
 VALID: Final = 2**31
 EXTERNAL_INTERRUPT: Final = 1
+HLT: Final = 12
+SVM_HLT: Final = 0x78
+WINDOW: Final = 7
+SVM_WINDOW: Final = 0x64
+MOST_HALTS: Final = 4_096
 NMI_VECTOR: Final = 2
 SOFTWARE: Final = 6
 COALESCED: Final = 256
@@ -77,7 +82,8 @@ class Mapper:
     """Makes rows of events, in ``columns``, which whoever calls it empties when they are full.
 
     Shapes: ``isa`` is whose exits there are, 0 before the first; ``codes`` are those met so far, and ``met`` has a one
-    for each of them that is below 4096; ``values`` are the event's; ``woken`` has a one for a vCPU that wakes up.
+    for each of them that is below 4096; ``rips`` are where vCPUs stood at their last exit, ``halts`` where HLTs are;
+    ``values`` are the event's; ``woken`` has a one for a vCPU that wakes up.
     ``marks_again`` tells that the kernel marks what it injects again.
     """
 
@@ -89,6 +95,8 @@ class Mapper:
         self.isa: i64 = 0
         self.codes: set[int] = set()
         self.met: vec[i64] = zeros(MOST_CODES)
+        self.rips: vec[i64] = zeros(64)
+        self.halts: set[int] = set()
         self.marks_again = False
         self.lost_events = 0
         self.lost_intervals = 0
@@ -160,7 +168,22 @@ class Mapper:
             self._new_code(code)
         if isa == Isa.VMX and code == EXTERNAL_INTERRUPT:
             info = v[4] & 255 if v[4] >= 0 and v[4] & VALID else ABSENT
+        if v[6] != ABSENT:
+            info = self._stands(place, code, isa, v[6], info)
         self.columns.row(now, Kind.VM_EXIT, cpu, place, code, info if info == ABSENT else info & WORD)
+
+    def _stands(self, place: i64, code: i64, isa: i64, rip: i64, info: i64) -> i64:
+        """Keep where a guest stands; returns 1 for an interrupt window at the HLT at which the exit before it stood."""
+        hlt: i64 = HLT if isa == Isa.VMX else SVM_HLT
+        window: i64 = WINDOW if isa == Isa.VMX else SVM_WINDOW
+        self.rips = reaching(self.rips, place)
+        if code == hlt:
+            if len(self.halts) < MOST_HALTS:
+                self.halts.add(rip)
+        elif code == window and self.rips[place] == rip and rip in self.halts:
+            info = 1
+        self.rips[place] = rip
+        return info
 
     def _new_code(self, code: i64) -> None:
         """Keep an exit reason that may not have been met before. Errors: TraceError, for too many of them."""

@@ -44,9 +44,10 @@ WAKE: Final = ("comm={-:c} pid={pid:d} prio=", "{-:c}:{pid:d} [{-:d}]")
 
 FORMS: Final[dict[str, tuple[str, ...]]] = {
     "kvm:kvm_exit": (
-        "vcpu {vcpu_id:d} reason {exit_reason:r} rip 0x{-:x} info1 0x{info1:x} info2 0x{-:x} intr_info 0x{intr_info:x}",
-        "reason {exit_reason:r} rip 0x{-:x} info {info1:x} {-:x}",
-        "vcpu {vcpu_id:d} reason {exit_reason:r} rip 0x{-:x} info {info1:x} {-:x}",
+        "vcpu {vcpu_id:d} reason {exit_reason:r} rip 0x{guest_rip:x} info1 0x{info1:x} info2 0x{-:x} intr_info "
+        "0x{intr_info:x}",
+        "reason {exit_reason:r} rip 0x{guest_rip:x} info {info1:x} {-:x}",
+        "vcpu {vcpu_id:d} reason {exit_reason:r} rip 0x{guest_rip:x} info {info1:x} {-:x}",
     ),
     "kvm:kvm_entry": (
         "vcpu {vcpu_id:d}, rip 0x{-:x} intr_info 0x{intr_info:x} error_code",

@@ -40,8 +40,11 @@ function drawPicture() {
   const narrow = matchMedia("(max-width: 900px)").matches;
   view.places = layout(rec(), narrow ? 1e9 : lanes.clientHeight - 6);
   const height = view.places.height;
-  document.getElementById("stage").style.height = `${height}px`;
-  left.style.setProperty("--plot", `${view.width}px`);
+  if (view.shape !== `${view.width} ${height}`) {
+    view.shape = `${view.width} ${height}`;
+    document.getElementById("stage").style.height = `${height}px`;
+    left.style.setProperty("--plot", `${view.width}px`);
+  }
   drawRuler(prepare(document.getElementById("ruler"), view.width, 26), view.width, 26);
   drawMini(prepare(document.getElementById("mini"), view.width, 44), view.width, 44);
   drawLanes(prepare(document.getElementById("plot"), view.width, height));
