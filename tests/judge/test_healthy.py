@@ -1,5 +1,6 @@
 """No law fires on a recording of a host that worked, whole or cut, nor on a record of a simulation."""
 
+import lzma
 from pathlib import Path
 from random import Random
 
@@ -11,6 +12,7 @@ from exitless.judge.laws import REQUESTED, UNMASKED
 from exitless.record.store import read
 from exitless.traces.reader import LOST, open_reader
 from exitless.vocab.kinds import Kind
+from shared import shared
 from tests.judge.faults import Row
 from tests.judge.recordings import part, recording
 
@@ -152,3 +154,11 @@ def test_no_window_opens_between_sti_and_hlt(rip: int, found: list[str], tmp_pat
     with open_reader(str(path)) as reader:
         case = judge(reader.rows())
     assert [f.law.name for f in case.findings] == found
+
+
+def test_a_report_says_how_many_pcpus_there_were(tmp_path: Path) -> None:
+    """The head of a trace-cmd report tells that the last pCPU exists, of which it has no line."""
+    lines = lzma.open(shared("data/traces/kvm-tiny-2cpu-xapic/trace.txt.xz"), "rt").read().splitlines()
+    path = tmp_path / "half.txt"
+    path.write_text("\n".join(line for line in lines if "[001]" not in line) + "\n")
+    assert main(["judge", str(path)]) == 0
