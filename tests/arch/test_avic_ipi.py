@@ -190,6 +190,21 @@ def test_x2avic_destinations() -> None:
     assert info(avic)[2:] == (Incomplete.INVALID_TARGET, 0xFF)
 
 
+@pytest.mark.parametrize("chosen", [0, 1])
+def test_logical_ids_above_255(chosen: int) -> None:
+    """15.29.6.1 step 3: a logical ID above 255 is an invalid target, and nobody is reached; physical ones are not."""
+    for number in (254, 255, 256, 257, 271, 299):
+        tables, avic = guest(300, tuple(range(300)), x2avic=1, ids=512)
+        avic.vmcb.max_index, avic.vmcb.choices.avic_logical_beyond_255 = 511, chosen
+        answer = send(tables, avic, LOGICAL | 0x61, (number >> 4) << 16 | 1 << (number & 15), Ipi())
+        if number > 255 and not chosen:
+            assert answer == SvmExit.INCOMPLETE_IPI and info(avic)[2:] == (Incomplete.INVALID_TARGET, number)
+            assert not any(requested(tables))
+        else:
+            assert answer == SvmExit.NONE and set(requested(tables)) == {number}
+        assert send(tables, avic, 0x62, number, Ipi()) == SvmExit.NONE
+
+
 def test_the_icr_write_goes_through_the_page() -> None:
     """Table 15-22, 15.29.10: xAVIC takes the destination from 310H, x2AVIC writes it there; SELF_IPI is a self IPI."""
     tables, avic = guest(2, (0, 1))

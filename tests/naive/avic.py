@@ -110,7 +110,12 @@ class Machine:
         if not low >> 11 & 1:
             return [high]
         if self.wide:
-            return [(high >> 16) * 16 + bit for bit in range(16) if high >> bit & 1]
+            found = []
+            for number in ((high >> 16) * 16 + bit for bit in range(16) if high >> bit & 1):
+                if number > 255:
+                    raise Incomplete(2, number)
+                found.append(self.usable(number))
+            return found
         if v.dfr == CLUSTER and high >> 4 == 15:
             raise Incomplete(2)
         found = []

@@ -1,11 +1,18 @@
 """Recordings of KVM against what the reference tools, and the guests themselves, say of them."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exitless.cli.main import main
+from exitless.cli.read import facts_of
+from exitless.cli.read_pair import origin_ps
+from exitless.record.columns import BLOCK_ROWS, Columns
+from exitless.study.trace_report import TraceReport
+from exitless.traces.reader import open_reader
 from exitless.traces.recording import to_record
 from exitless.vocab.kinds import Kind
 from shared import shared
@@ -37,6 +44,43 @@ def check_guest_counts(report: dict[str, Any], truth: dict[str, dict[str, int]])
     """Every vector that the guest took was injected as often; NMIs, whose injection KVM does not trace, accepted."""
     by_vcpu = {str(v["vcpu"]): {**v["injected"], **nmis(v)} for v in report["vcpus"]}
     assert by_vcpu == truth
+
+
+def by_phase(report: dict[str, Any], vcpus: int) -> list[int]:
+    """Return how many interrupts each vCPU took."""
+    taken = {v["vcpu"]: sum(v["injected"].values()) + sum(nmis(v).values()) for v in report["vcpus"]}
+    return [taken.get(n, 0) for n in range(vcpus)]
+
+
+@pytest.mark.parametrize("name", ["kvm-tiny-1cpu-x2apic", "kvm-tiny-2cpu-xapic"])
+def test_what_guests_had_taken_by_the_end_of_each_phase_comes_out(name: str) -> None:
+    """The guest counts at each phase's end; its clock there is the recording's, so rows up to it give the same."""
+    truth = json.loads(folder(name, "truth.json").read_text())
+    report, columns, at = TraceReport(), Columns([]), 0
+    with open_reader(str(folder(name, "trace.txt.xz"))) as reader:
+        rows = [row for some in reader.rows() for row in some]
+        origin, facts = origin_ps(reader), facts_of(reader)
+    for phase in truth["phases"]:
+        while at < len(rows) and rows[at][0] + origin <= round(phase["mono"] * 1e12):
+            columns.row(*rows[at])
+            at += 1
+            if columns.fill == BLOCK_ROWS - 1:
+                report.block(columns)
+                columns.fill = 0
+        report.block(columns)
+        columns.fill = 0
+        then = phase["taken_by_then"][: truth["ncpu"]]
+        assert by_phase(report.as_json(facts), len(then)) == then, f"phase {phase['phase']}"
+
+
+def test_read_counts_up_to_a_moment(capsys: pytest.CaptureFixture[str]) -> None:
+    """kvm-tiny-2cpu: by the end of phase 7 vCPU 0 had taken 752 interrupts, vCPU 1 had taken 50."""
+    phase = json.loads((DATA / "kvm-tiny-2cpu.truth.json").read_text())["phases"][7]
+    assert main(["read", str(TINY), "--until", f"{phase['mono']:.6f}", "--json", "-"]) == 0
+    d = json.loads(capsys.readouterr()[0])
+    assert by_phase(d, 2) == phase["taken_by_then"] and "counted up to" in " ".join(d["notes"])
+    assert main(["read", str(TINY), "--until", "soon"]) == 2
+    assert "expected seconds of the recording's clock" in capsys.readouterr()[1]
 
 
 def nmis(vcpu: dict[str, Any]) -> dict[str, int]:

@@ -37,6 +37,22 @@ FILES = {
 }
 LINES = unpacked("kvm-linux-2cpu-part.report.txt").decode().splitlines()[:300]
 PIECES = ["9" * 30, "9" * 15, "-1", "\n", "f" * 16, "[reinjected]", " [999]", "."]
+RAW = [
+    " CPU 0/KVM-204   [000]    61.280281123: kvm_entry:             vcpu_id=0 rip=0x10000",
+    " CPU 0/KVM-204   [000]    61.280429: kvm_exit:  exit_reason=56 isa=1 info1=0x380 intr_info=0x0 vcpu_id=0",
+    " CPU 0/KVM-204   [000]    61.280430: kvm_inj_virq:          vector=236 soft=0 reinjected=1",
+    " CPU 0/KVM-204   [000]    61.280431: kvm_halt_poll_ns:      grow=1 vcpu_id=0 new=10000 old=0",
+    "CPU:0 [617 EVENTS DROPPED]",
+]
+KERNEL = [
+    "# tracer: nop", "# entries-in-buffer/entries-written: 10/12   #P:2", "CPU:1 [LOST 5 EVENTS]",
+    "     CPU 0/KVM-204     (   200) [001] d..2.    61.280281: kvm_entry: vcpu 0, rip 0x10000",
+    "     CPU 0/KVM-204     (   200) [001] d..2.    61.280282: kvm_exit: vcpu 0 reason EXTERNAL_INTERRUPT rip 0x1",
+    "          <idle>-0       [001] dNh2.    61.280283: irq_handler_entry: irq=24 name=virtio0",
+    "          <idle>-0       [001] d.h2.    61.280284: irq_handler_exit: irq=24 ret=handled",
+    "          <idle>-0       [001] d..2.    61.280285: sched_switch: prev_comm=swapper/1 prev_pid=0 prev_prio=120 "
+    "prev_state=R ==> next_comm=CPU 0/KVM next_pid=204 next_prio=120",
+]  # fmt: skip
 SCRIPT = [
     "CPU 0/KVM   204 [000]    61.280281123: kvm:kvm_entry: vcpu 0, rip 0x10000",
     "vcpu0   200/204 [001]    61.280429:  kvm:kvm_exit: vcpu 0 reason npf rip 0x1 info1 0x2 info2 0x0 intr_info 0x0 ",
@@ -126,6 +142,13 @@ def test_lines_of_trace_cmd_with_text_changed(lines: list[str], data: st.DataObj
 @given(st.lists(st.sampled_from(SCRIPT), min_size=1, max_size=30), st.data())
 def test_lines_of_perf_script_with_text_changed(lines: list[str], data: st.DataObject) -> None:
     try_to_read(mutilated(lines, data).encode("utf-8", "surrogatepass"))
+
+
+@FUZZ
+@given(st.sampled_from([RAW, KERNEL]), st.data())
+def test_lines_of_the_raw_report_and_of_the_kernel_with_text_changed(lines: list[str], data: st.DataObject) -> None:
+    chosen = data.draw(st.lists(st.sampled_from(lines), min_size=1, max_size=30))
+    try_to_read(mutilated(chosen, data).encode("utf-8", "surrogatepass"))
 
 
 def mutilated(lines: list[str], data: st.DataObject) -> str:

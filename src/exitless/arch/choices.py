@@ -56,6 +56,7 @@ class Choices:
         self.avic_absent_msr_faults: i64 = 0
         self.avic_vector_before_type: i64 = 0
         self.avic_reserved_cluster_exits: i64 = 1
+        self.avic_logical_beyond_255: i64 = 0
         self.avic_reports_first_index: i64 = 1
         self.avic_log_overwrites: i64 = 0
 
@@ -288,6 +289,11 @@ CHOICES: Final[list[Choice]] = [
         "avic_reserved_cluster_exits", 1,
         "1: a logical destination in the reserved cluster 15 is an invalid target; 0: it names nobody.",
         "derived", "APM avic.tables",
+    ),
+    Choice(
+        "avic_logical_beyond_255", 0,
+        "1: a logical destination of x2AVIC may name guest IDs above 255; 0: such a one is an invalid target.",
+        "open", "APM avic.ipi",
     ),
     Choice(
         "avic_reports_first_index", 1,

@@ -11,10 +11,11 @@ from rich.console import Console
 
 from exitless.cli.output import Patience, console, ns, open_whole, per_cent, write_json, write_whole
 from exitless.cli.read_events import Events, parquet_library, write_csv, write_parquet
-from exitless.cli.read_pair import pair, print_pair
+from exitless.cli.read_pair import origin_ps, pair, print_pair
 from exitless.cli.read_pasted import as_document, pasted_of, print_pasted
 from exitless.cli.read_why import print_causes, print_over_time, print_untold, print_waits, print_wakers, table
 from exitless.errors import TraceError
+from exitless.record.columns import Columns
 from exitless.study.pasted import EXPECTED, looks_pasted
 from exitless.study.trace_report import Facts, TraceReport
 from exitless.study.trace_why import Why
@@ -27,6 +28,7 @@ ALWAYS: Final = ("accepted", "injected", "eoi")
 PATIENCE: Final = 1.0
 FREQUENCY: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGmg]?)(?:[Hh][Zz])?\s*")
 SCALE: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+MOMENT: Final = re.compile(r"(\d{1,9})(?:\.(\d{1,12}))?(?: ?s)?")
 TABLES: Final = EXPECTED.removeprefix("expected ")
 COLUMNS: Final = ("count", "per_second", "time_ns", "min_ns", "p50_ns", "p99_ns", "max_ns", "share")
 
@@ -46,6 +48,10 @@ def add_parser(subparsers: Any) -> None:
     p.add_argument("--csv", metavar="FILE", help="write every event as CSV, one line each (- for standard output)")
     p.add_argument("--parquet", metavar="FILE", help="write every event as Parquet (needs pyarrow or polars)")
     p.add_argument("--exits-csv", metavar="FILE", help="write the exits by reason as CSV (- for standard output)")
+    p.add_argument(
+        "--until", metavar="SECONDS",
+        help="count only up to this time of the recording's own clock (of xentrace: from its first record)",
+    )  # fmt: skip
     p.add_argument(
         "--repair", action="store_true",
         help="put lines together that a mail program cut in two, and take off its quotation marks; says how many",
@@ -139,13 +145,36 @@ def report_on_table(source: Source, options: argparse.Namespace) -> dict[str, An
     return as_document(pasted, source)
 
 
+def moment(text: str) -> int:
+    """Read a time in seconds, as tracers print them, in ps. Errors: TraceError."""
+    match = MOMENT.fullmatch(text.strip())
+    if match is None:
+        raise TraceError(f"--until {text}: expected seconds of the recording's clock, for example 61.316416")
+    return int(match[1]) * 10**12 + int((match[2] or "").ljust(12, "0"))
+
+
+def end_with(columns: Columns, last_ps: int) -> None:
+    """Leave out the rows of a block that come after a time; rows are in the order of time."""
+    low, high = 0, int(columns.fill)
+    while low < high:
+        middle = (low + high) // 2
+        if columns.cells[middle] <= last_ps:
+            low = middle + 1
+        else:
+            high = middle
+    columns.fill = low
+
+
 def report_on_rows(reader: Reader, path: str, options: argparse.Namespace | None) -> dict[str, Any]:
     """Read a recording. Errors: TraceError."""
     report, why = TraceReport(), Why()
+    until = None if options is None or options.until is None else moment(options.until)
     events = Events() if options is not None and (options.csv or options.parquet) else None
     takers = [report.block, why.block] + ([events.block] if events is not None else [])
     with Patience(f"reading {path}", reader.size) as tick:
         for columns in reader.blocks():
+            if until is not None:
+                end_with(columns, until - origin_ps(reader))
             for take in takers:
                 take(columns)
             tick(reader.done)
@@ -154,6 +183,9 @@ def report_on_rows(reader: Reader, path: str, options: argparse.Namespace | None
     if isinstance(reader, TextReader) and reader.unread()["lines"] and (options is None or not options.repair):
         reader.notes.append("there are lines that are no events; where a mail program cut lines in two, --repair helps")
     facts = facts_of(reader)
+    if until is not None:
+        facts.duration_ps = max(0, min(facts.duration_ps, until - origin_ps(reader)))
+        facts.notes.append(f"counted up to {options.until if options else ''} only; kinds are those of the whole file")
     d = report.as_json(facts)
     return {**d, **why.as_json(facts, d)}
 

@@ -9,7 +9,7 @@ from exitless.cli.read_why import table
 from exitless.study.pair import LEAST, Alignment, Guest, Handlers, Host, contained, handlers, search
 from exitless.traces.kvm_reader import LinuxReader
 from exitless.traces.kvm_rows import Clock
-from exitless.traces.reader import open_reader
+from exitless.traces.reader import Reader, open_reader
 from exitless.traces.text_reader import TextReader
 from exitless.traces.trace_dat import TraceDat
 
@@ -18,8 +18,10 @@ MISSING: Final = (
 )
 
 
-def origin_ps(reader: LinuxReader) -> int:
-    """Return the time of a recording's first event on its own clock."""
+def origin_ps(reader: Reader) -> int:
+    """Return the time of a recording's first event on its own clock; 0 where the clock begins with it."""
+    if not isinstance(reader, LinuxReader):
+        return 0
     clock = reader.mapper.clock
     return clock.origin * clock.times // clock.over
 

@@ -146,7 +146,7 @@ STARTS: Final[dict[str, list[Start]]] = {
         for exits in (0, 1) for dfr in (0, 0xF0000000) for destination in (0xF1, 0x13, 0x0F, 0xFF)
     ] + [
         {"avic!": {"vmcb": {"x2avic": 1}}, "low": low, "high": high} for low in (0x41, 0x841) for high in (3,
-            0xFFFFFFFF, 0x10001)
+            0xFFFFFFFF, 0x10001, 0x100001)
     ],
     "vmx.access.page_read": [
         *controls(REGISTERS, DELIVERY, READS, op=UNWRITTEN, size=4),

@@ -17,6 +17,7 @@ from exitless.arch.x86.destination import BROADCAST, CLUSTER, FLAT, WIDE_BROADCA
 from exitless.bits.words import zeros
 
 MOST: Final = 4096
+LAST_LOGICAL: Final = 255
 
 
 class Ipi:
@@ -107,7 +108,11 @@ def _logical_x2avic(tables: Tables, avic: Avic, destination: i64, out: Ipi) -> i
     member: i64 = 0
     while member < 16:
         if (destination >> member) & 1 != 0:
-            answer: i64 = _add(tables, avic, out, (destination >> 16) * 16 + member)
+            number: i64 = (destination >> 16) * 16 + member
+            if number > LAST_LOGICAL and avic.vmcb.choices.avic_logical_beyond_255 == 0:
+                out.index = number
+                return Incomplete.INVALID_TARGET
+            answer: i64 = _add(tables, avic, out, number)
             if answer != Incomplete.NONE:
                 return answer
         member += 1
