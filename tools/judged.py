@@ -38,9 +38,9 @@ again and the replay goes on; `--all` tells the later findings too.
 * **Lost events.** From the begin to the end of a loss, nothing is judged and all is unknown afterwards.
 * **Only some events recorded.** A law needs kinds of events (below). It is not asked when one of them is not in the
   recording, and the report says which and why.
-* **Events recorded in part.** Requests and wake-ups come from other CPUs and threads. When a pCPU has no event at
-  all, not even the host's own, or when more than one in ten is missing where a law asks for it, these count as not
-  recorded.
+* **Events recorded in part.** Requests and wake-ups come from other CPUs and threads. A pCPU without any event was
+  not recorded when all others have events of the host, when the scheduler names it, or when vCPUs share pCPUs or change
+  them. Then, and when more than one in ten is missing where a law asks for it, these count as not recorded.
 * **8259s, EOIs saved in memory, AutoEOI.** An 8259's interrupt is never accepted by a local APIC; a saved EOI has no
   exit; Hyper-V's AutoEOI has no EOI at all. Where `kvm_pic_set_irq` or `kvm_pv_eoi` were not recorded, or a vector is
   never ended, what would be findings is decided at the end: a vector that comes at least three times and never went
@@ -62,7 +62,10 @@ happened.
 
 * Xen's tracer records no requests and no vector with an EOI. An injection of a wrong vector, or one left out that no
   window waited for, has a legal explanation: another interrupt that nobody recorded.
-* A request that merges with another leaves the same trace as none. A window may open late for what was injected
+* When the last pCPU is missing and neither the file's header nor the scheduler names it, nothing tells that it exists;
+  a few of its requests and wake-ups may then be reported as missing.
+* A request that merges with another leaves the same trace as none, and KVM's tracepoint no longer tells that it merged:
+  an accept doubled, or moved to the other side of an entry, is legal. A window may open late for what was injected
   meanwhile.
 * A lost wake-up is judged 30 ms after the request, and so not in the last 30 ms of a recording.
 * An interrupt taken between STI and the HLT after it (an emulator that loses the STI shadow) is found by `kvm_exit`'s

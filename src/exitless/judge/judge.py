@@ -49,6 +49,9 @@ MISSED: Final = (
 # Events that every pCPU of a host has.
 HOSTS: Final = (Kind.HOST_IRQ, Kind.SCHED_SWITCH)
 TELLING: Final = 1_000
+# Events that name a pCPU, and those that a vCPU has on its own.
+NAMING: Final = (Kind.SCHED_TICKLE, Kind.VCPU_MOVE)
+GUESTS: Final = (Kind.VM_ENTRY, Kind.VM_EXIT, Kind.IRQ_INJECT, Kind.IRQ_EOI)
 
 
 def judge(
@@ -110,13 +113,31 @@ def recorded_in_part(case: Case) -> dict[int, str]:
 
 
 def without_a_pcpu(rows: list[Row], pcpus: int, own: bool) -> dict[int, str]:
-    """Tell which kinds of events other CPUs may have caused unseen: one has no event at all, not even of the host."""
+    """Tell which kinds of events other CPUs may have caused unseen: one has no event at all, though it had some.
+
+    It had when every pCPU has events, those of the host, when the scheduler names it, or when vCPUs do not keep to one
+    pCPU each.
+    """
     seen = {row[2] for row in rows}
+    named = {row[4] for row in rows if row[1] in NAMING} | {row[5] for row in rows if row[1] == Kind.VCPU_MOVE}
+    named = {pcpu for pcpu in named if 0 <= pcpu} - seen
     absent = set(range(max(pcpus, 1 + max(seen, default=-1)))) - seen
-    hosts = {row[1] for row in rows if row[1] in HOSTS}
-    if own or not absent or not hosts or len(rows) < TELLING:
+    hosts = len(rows) >= TELLING and any(row[1] in HOSTS for row in rows)
+    if own or not (named or (absent and (hosts or moving(rows)))):
         return {}
-    return dict.fromkeys((Kind.IRQ_REQUEST, Kind.SCHED_WAKE, Kind.RUNSTATE), f"there are none of pCPU {min(absent)}")
+    return dict.fromkeys(
+        (Kind.IRQ_REQUEST, Kind.SCHED_WAKE, Kind.RUNSTATE), f"there are none of pCPU {min(named | absent)}"
+    )
+
+
+def moving(rows: list[Row]) -> bool:
+    """Tell whether vCPUs share pCPUs or change them."""
+    pairs = {
+        (row[3], row[2])
+        for row in rows
+        if row[3] >= 0 and (row[1] in GUESTS or (row[1] == Kind.RUNSTATE and row[5] == RunState.RUNNING))
+    }
+    return len(pairs) > min(len({vcpu for vcpu, _ in pairs}), len({pcpu for _, pcpu in pairs}))
 
 
 def continuous(rows: list[Row]) -> bool:

@@ -9,6 +9,8 @@ from exitless.traces.text_lines import FtraceLine, Line
 from exitless.traces.text_reader import Lost, TextReader, first_lines
 
 LOST: Final = re.compile(r"\s*CPU:\s*(\d{1,5}) \[(?:LOST )?(?:(\d{1,18}) )?EVENTS(?: DROPPED)?\]")
+CPUS: Final = re.compile(r"cpus=(\d{1,5})\s*$")
+MOST_CPUS: Final = 8192
 WRITTEN: Final = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})")
 KERNEL: Final = "# tracer:"
 
@@ -24,6 +26,8 @@ class FtraceText(TextReader):
         head = first_lines(source.head)
         if head and head[0].startswith("cpus="):
             self.format = "trace-cmd report"
+        if head and (told := CPUS.match(head[0])):
+            self.pcpus = min(int(told[1]), MOST_CPUS)
         for text in head:
             if match := WRITTEN.match(text):
                 self._overwritten(int(match[2]) - int(match[1]))

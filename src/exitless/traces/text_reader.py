@@ -140,7 +140,7 @@ class TextReader(LinuxReader):
         for count in self.lines.gaps.values():
             self.mapper.lost_events += count
             self.mapper.lost_intervals += 1
-        self.pcpus = int(self.lines.pcpus)
+        self.pcpus = max(self.pcpus, int(self.lines.pcpus))
         if self.lines.backwards:
             self.notes.append(f"lines whose time went backwards, taken as the one before: {self.lines.backwards}")
         self.finish(counts, int(self.lines.last))
