@@ -358,6 +358,13 @@ def test_candidate_c5_a_pirq_remapped_msi_is_posted_with_vector_0() -> None:
     assert passthrough.bind(passthrough.Host(), 1, target) == passthrough.Binding.STEERED, (
         "by default nothing is posted"
     )
+    for matching, delivery in product((two_level.zeros(2), two_level.zeros(3)), (0, 1, passthrough.PIRQ_DELIVERY)):
+        nobody = passthrough.target_vcpu(matching, 0, delivery, 1)
+        assert passthrough.bind(host, 1, nobody) == passthrough.Binding.REMAPPED, "a destination that names nobody"
+    both = two_level.zeros(2)
+    both[0] = both[1] = 1
+    several = passthrough.target_vcpu(both, 0, passthrough.PIRQ_DELIVERY, 1)
+    assert passthrough.bind(host, 1, several) == passthrough.Binding.REMAPPED, "one that names two"
 
 
 def test_candidate_c6_without_a_dpci_record_an_interrupt_does_not_follow_its_vcpu() -> None:

@@ -30,6 +30,7 @@ SIZES = {
     "level-in-flight": (1_019, 2_263, 18, 23),
     "avic-ipi": (369, 732, 12, 22),
     "direct-eoi": (104, 153, 9, 10),
+    "posting-a-pirq": (442, 982, 13, 16),
     "kvm-blocking": (2_615, 5_398, 24, 43),
     "post-while-migrating": (50_011, 115_157, 28, 40),
     "post-while-preempted": (91_636, 222_380, 34, 46),
@@ -103,6 +104,7 @@ BREAKS = {
     ("avic-ipi", "request-set-again"): (Law.DELIVERED_TWICE, 12),
     ("direct-eoi", "both-end"): (Law.ENDED_EARLY, 7),
     ("direct-eoi", "host-does-not-end"): (Law.NEVER_ENDED, 6),
+    ("posting-a-pirq", "posts-vector-0"): (Law.INTERRUPT_LOST, 3),
     ("kvm-blocking", "sync-before-mode"): (Law.DELAYED, 17),
     ("kvm-blocking", "nv-not-armed"): (Law.LOST, 8),
     ("kvm-blocking", "never-listed"): (Law.LOST, 8),
@@ -283,6 +285,31 @@ def test_candidate_c2_a_vector_behind_a_reinjection_waits_without_rvi_and_window
 def test_candidate_c3_an_upcall_behind_a_reinjection_waits_without_a_window() -> None:
     end = dict(counterexample(explore(make("event-with-reinjection", "no-window-for-callback"), LIMIT)).last)
     assert (end["upcall_pending"], end["window"], end["kick under way"], end["IF"]) == ("1", "no", "0", "1")
+
+
+def test_candidate_c5_vector_0_is_posted_and_the_pirqs_port_is_never_raised() -> None:
+    """The notification brings bit 0 into VIRR, where it never exceeds VPPR's class; no do_IRQ sees the message."""
+    path = counterexample(explore(make("posting-a-pirq", "posts-vector-0"), LIMIT))
+    end = dict(path.last)
+    assert (end["PIRQ's entry"], end["VIRR"], end["RVI"]) == ("posted, vector 0", "{0}", "0")
+    assert (end["under way"], end["host vector"], end["port"], end["upcall_pending"]) == (
+        "nothing",
+        "0",
+        "not pending",
+        "0",
+    )
+
+
+def test_candidate_c5_no_later_exit_brings_the_event_and_vectors_are_still_posted() -> None:
+    """Wherever vector 0 has been posted, in every order, the port stays quiet; the other device is not held back."""
+    search = Search(make("posting-a-pirq", "posts-vector-0"), LIMIT)
+    search.ignored = 1 << Law.INTERRUPT_LOST
+    while search.advance(1000):
+        pass
+    assert search.law == Law.NONE and search.missing() == Sometimes.UPCALL
+    for key in search.keys:
+        search.world.load(key)
+        assert dict(search.world.fields())["port"] == "not pending"
 
 
 def test_candidate_c10_a_level_ends_without_an_exit_and_its_line_is_dead() -> None:

@@ -1,5 +1,6 @@
 """The layout of Xen's trace records, rule by rule."""
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,18 @@ def test_records_become_kinds_with_the_arguments_of_the_table(tmp_path: Path) ->
         (Kind.SCHED_TICKLE, -1, 3, 0), (Kind.SCHED_SWITCH, -1, 0, -1),
     ]  # fmt: skip
     assert reader.unread() == {}
+
+
+@pytest.mark.parametrize("event", [0x802003, 0x802004, 0x802006])
+def test_candidate_c7_records_of_vectors_are_counted_and_nothing_is_taken_from_them(tmp_path: Path, event: int) -> None:
+    """As Xen writes them: irq and vector in 16 bits each, then six words of the mask; the next record stands behind."""
+    told = struct.pack("<2H6I", 30, 0x58, 2, 0, 0, 0, 0, 0)
+    assert struct.unpack_from("<I", told)[0] == 5767198, "what a reader of whole words would take for the irq"
+    words = struct.unpack("<7I", told)
+    data = window(0, enter(10), record(event, *words, tsc=20), leave(30, 12))
+    reader, rows = read_bytes(tmp_path, data)
+    assert [row[:2] for row in rows] == [(0, Kind.VM_ENTRY), (20, Kind.VM_EXIT)] and reader.unread() == {}
+    assert reader.kinds[f"0x{event:08x}"] == 1
 
 
 def test_unknown_and_too_short_records_are_counted_and_stop_nothing(tmp_path: Path) -> None:

@@ -89,6 +89,11 @@ class Act:
     TAKE_DIRECT: Final = 398
     END_DIRECT: Final = 399
     END_BY_EXIT: Final = 400
+    BIND_POSTED: Final = 401
+    BIND_STEERED: Final = 402
+    SEND_REMAPPED: Final = 403
+    QUEUE_DPCI: Final = 404
+    RAISE_PIRQ: Final = 405
 
 
 _SEND: Final = "Xen event_2l.c evtchn_2l_set_pending"
@@ -182,5 +187,10 @@ ACTS: Final[dict[int, tuple[str, str]]] = {
     Act.TAKE_DIRECT: ("takes the physical vector through the shadow IDT", "ELI shadow-idt"),
     Act.END_DIRECT: ("ends it at the real local APIC", "SDM apic.eoi"),
     Act.END_BY_EXIT: ("ends an injected vector, which exits", "ELI shadow-idt"),
+    Act.BIND_POSTED: ("binds a device: its entry is posted", "Xen dpci.c pt_irq_create_bind"),
+    Act.BIND_STEERED: ("binds a device: its entry stays remapped", "Xen dpci.c pt_irq_create_bind"),
+    Act.SEND_REMAPPED: ("sends its message, which is remapped to the pCPU", "VT-d remap.algorithm"),
+    Act.QUEUE_DPCI: ("arrives; do_IRQ queues the record for the softirq", "Xen dpci.c raise_softirq_for"),
+    Act.RAISE_PIRQ: ("takes the record's work and raises the PIRQ's port", "Xen dpci.c hvm_dirq_assist"),
     Act.MIGRATE: ("moves the waiting vCPU to another pCPU", "Xen core.c sched_unit_migrate_finish"),
 }

@@ -10,12 +10,18 @@ from exitless.check.worlds.claiming import claim_once, hooks_removed
 from exitless.check.worlds.direct_eoi import direct_eoi
 from exitless.check.worlds.kvm_blocking import kvm_blocking
 from exitless.check.worlds.level import level_in_flight
+from exitless.check.worlds.posting_a_pirq import posting_a_pirq
 from exitless.check.worlds.saving import save_and_restore
 
 BITMAP_NOTE: Final = (
     "Here the bitmap has the line's vector from the writing of its redirection entry on, as KVM has it. Xen's, as its "
     "source reads, gets it when the line is accepted, and kicks; bitmap-by-kick shows what a notification does that is "
     "under way already (candidate C10). Read in the source, not observed."
+)
+
+PIRQ_NOTE: Final = (
+    "Here a message without a guest vector is not posted. Xen, as its source reads, asks only for the vCPU, and a "
+    "domain of one vCPU has it always; posts-vector-0 shows that (candidate C5). Read in the source, not observed."
 )
 
 
@@ -62,6 +68,13 @@ def small_entries() -> list[Entry]:
                 Mutation("both-end", "The EOI stays exposed while an injected vector is open.", "flight"),
                 Mutation("host-does-not-end", "The host injects what it has taken and does not end it.", "flight"),
             ],
+        ),
+        Entry(
+            "posting-a-pirq",
+            "A host that posts binds an MSI that names a PIRQ and so has vector 0: does its event reach the guest?",
+            "Xen dpci.c pt_irq_create_bind",
+            PIRQ_NOTE,
+            [Mutation("posts-vector-0", "The entry is posted although its vector is 0, as Xen's reads.", "post")],
         ),
         kvm_entry(),
     ]
@@ -143,4 +156,6 @@ def make_small(name: str, mutation: str) -> World:
         return avic_ipi(mutation)
     if name == "direct-eoi":
         return direct_eoi(mutation)
+    if name == "posting-a-pirq":
+        return posting_a_pirq(mutation)
     return kvm_blocking(mutation)
