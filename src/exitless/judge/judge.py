@@ -122,7 +122,8 @@ def without_a_pcpu(rows: list[Row], pcpus: int, own: bool) -> dict[int, str]:
     named = {row[4] for row in rows if row[1] in NAMING} | {row[5] for row in rows if row[1] == Kind.VCPU_MOVE}
     named = {pcpu for pcpu in named if 0 <= pcpu} - seen
     absent = set(range(max(pcpus, 1 + max(seen, default=-1)))) - seen
-    hosts = len(rows) >= TELLING and any(row[1] in HOSTS for row in rows)
+    told = bool(absent & set(range(pcpus)))
+    hosts = (told or len(rows) >= TELLING) and any(row[1] in HOSTS for row in rows)
     if own or not (named or (absent and (hosts or moving(rows)))):
         return {}
     return dict.fromkeys(
