@@ -92,6 +92,15 @@ def test_a_store_to_the_icr_owes_an_ipi_to_the_high_half() -> None:
         assert (answer, vapic.rvi) == expected, "a self-IPI is virtual-interrupt delivery's"
 
 
+@pytest.mark.parametrize("bit", range(32))
+def test_a_store_of_each_bit_of_the_icr_goes_to_a_descriptor_or_to_the_hypervisor(bit: int) -> None:
+    """29.4.3.2: what is no fixed, edge, physical IPI without shorthand exits as an APIC write, after the store."""
+    answer, op, vapic = store(with_ipiv(), 0x300, 0x41 | 1 << bit)
+    expected = (Access.VIRTUAL_IPI, 5) if bit < 8 or bit == 14 else (Exit.APIC_WRITE, 0)
+    assert (answer, op.high) == expected
+    assert vapic.page[Reg.VICR_LO] == 0x41 | 1 << bit
+
+
 def test_ipi_virtualization_alone_takes_the_low_half_of_the_icr_only() -> None:
     controls = with_ipiv()
     for offset in range(0, 1024, 4):
