@@ -47,7 +47,7 @@ def test_a_bound_that_does_not_hold_is_said_and_only_for_its_mechanism() -> None
     [
         ("fifo-priority", 'vm[1].events="fifi"', 'vm[1].events: expected one of these words, got "fifi"'),
         ("mail-mixed", 'vm[1].callback="upcal"', 'vm[1].callback: expected one of these words, got "upcal"'),
-        ("mail-mixed", 'device[2].backend="dom1"', 'device[2].backend: no pv domain "dom1"'),
+        ("mail-mixed", 'device[2].backend="dom1"', 'device[2].backend: no pv or pvh domain "dom1"'),
         ("mail-mixed", 'device[2].on="sat"', 'device[2].on: no queue "sat.1"'),
         ("mail-mixed", "device[2].disk_queues=[1,1]", 'device[2].disk_queues: "sas.1" serves another ring'),
         ("mail-mixed", "device[2].ports=[70]", "device[2]: ports, back_ports, disk_queues and priorities must be"),

@@ -195,7 +195,7 @@ def test_a_bad_command_line_gets_one_sentence(
 
 def test_an_interrupt_keeps_what_is_done_and_says_how_to_go_on(study: Path) -> None:
     """Control-C once some files are there: status 130, and the next run takes them."""
-    study.write_text(STUDY.replace('"300 us"', '"40 ms"', 1).replace("[1, 7]", "40"), "utf-8")
+    study.write_text(STUDY.replace('"300 us"', '"100 ms"', 1).replace("[1, 7]", "400"), "utf-8")
     command = [sys.executable, "-m", "exitless", "sweep", str(study), "--jobs", "2", "--out", "kept"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment()) as process:
         began = time.monotonic()
@@ -206,7 +206,7 @@ def test_an_interrupt_keeps_what_is_done_and_says_how_to_go_on(study: Path) -> N
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     kept = [json.loads(p.read_text("utf-8")) for p in Path("kept").glob("*.json")]
-    assert kept and f"interrupted with {len(kept)} of 320 cases in kept; the same command does the rest" in err
+    assert kept and f"interrupted with {len(kept)} of 3,200 cases in kept; the same command does the rest" in err
     assert len(err.splitlines()) == 1
 
 

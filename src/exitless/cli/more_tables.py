@@ -183,10 +183,10 @@ def print_states(out: Console, results: list[Any], name: str) -> None:
 def print_schedulers(out: Console, rows: list[tuple[str, Any]], name: str) -> None:
     """Print the latency of one source under each scheduler: the same load, mechanism and seed."""
     t = new_table()
-    t.add_column(f"{name}, by scheduler\n(latency p50 / p99 / max in µs)", no_wrap=True)
+    t.add_column(f"{name}, by scheduler\n(p50 / p99 / max, µs)", no_wrap=True)
     t.add_column("vCPU\nrunnable", justify="right", no_wrap=True)
     t.add_column("vCPU\nblocked", justify="right", no_wrap=True)
-    t.add_column("vCPUs of busy guests\nwait, ms p50 / max", justify="right", no_wrap=True)
+    t.add_column("busy guests wait,\nms p50 / max", justify="right", no_wrap=True)
     for scheduler, result in rows:
         s: Summary = result.summary
         cells: list[str] = []
