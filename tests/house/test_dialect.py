@@ -1,8 +1,9 @@
 """The compiled floors keep to the dialect in which the compiled and the interpreted form agree."""
 
 import ast
+import tomllib
 
-from tests.house.tree import SRC, compiled, name, report, setup, sources, tree
+from tests.house.tree import ROOT, SRC, compiled, name, report, setup, sources, tree
 
 
 def test_only_shl_shifts_left_by_a_variable() -> None:
@@ -131,10 +132,6 @@ def test_init_files_of_compiled_floors_hold_no_code() -> None:
 
 def test_build_and_run_time_agree_on_librt() -> None:
     """mypyc's C code is tied to the librt it was built against."""
-    import tomllib
-
-    from tests.house.tree import ROOT
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     built = [need for need in project["build-system"]["requires"] if need.startswith("librt")]
     run = [need for need in project["project"]["dependencies"] if need.startswith("librt")]
@@ -142,3 +139,10 @@ def test_build_and_run_time_agree_on_librt() -> None:
     linted = [need for need in project["project"]["optional-dependencies"]["lint"] if need.startswith("mypy")]
     mypy = [need for need in project["build-system"]["requires"] if need.startswith("mypy==")]
     assert linted == mypy, f"check types with the mypy that compiles: {linted} against {mypy}"
+
+
+def test_a_build_has_what_compiled_files_import() -> None:
+    """A build stands alone: without a package that a compiled file reaches, mypyc stops and the install interprets."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    missing = [name for name in project["project"]["dependencies"] if name not in project["build-system"]["requires"]]
+    report(missing, "Add the dependency to requires of [build-system] in pyproject.toml.")
