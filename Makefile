@@ -113,7 +113,7 @@ $(VENV)/.sources: $(VENV)/.created
 	@echo "$(SOURCES)" > $@
 
 $(VENV)/.installed: $(SOURCES) $(VENV)/.sources setup.py pyproject.toml README.md
-	@echo "installing Exitless in $(VENV) (compiling takes a minute or two)"
+	@echo "installing Exitless in $(VENV) (compiling takes about two minutes)"
 	$(BIN)/python -m pip install --quiet '.[test]'
 	@$(BIN)/exitless --version
 	touch $@
