@@ -121,7 +121,7 @@ class PerfData(LinuxReader):
             if not data:
                 break
             at += len(data)
-            self.done += len(data)
+            self.passed(len(data))
             rest += data
             used, rounds = self._some(rest, at - len(rest))
             if used < 0:

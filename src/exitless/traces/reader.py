@@ -5,7 +5,7 @@ A reader maps, it does not think: it says which kind of event each record is and
 
 import importlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from exitless.errors import TraceError
@@ -39,7 +39,7 @@ class Reader:
     Shapes: ``kinds`` counts every record by the tracer's own name for its kind, ``names`` explains those names;
     ``problems`` are sentences about damage: with any of them the result is partial; ``notes`` are sentences on how
     the result is to be taken; ``marks`` are what somebody wrote into the recording, with its time in ps. ``done`` of
-    ``size`` bytes have been read. Units: ``clock_hz`` is 0 for a clock in ns;
+    ``size`` bytes have been read, of which ``tick`` is told as they are, whether rows come of them or not. Units: ``clock_hz`` is 0 for a clock in ns;
     ``clock_origin`` says where it comes from: recorded, given or assumed. ``host`` is what the recording says of the
     machine it was made on: kernel, processor; "" for nothing. ``commands`` names threads.
     """
@@ -68,6 +68,7 @@ class Reader:
         self.marks: list[tuple[int, str]] = []
         self.done = 0
         self.size = 0
+        self.tick: Callable[[int], None] = lambda done: None
 
     @classmethod
     def recognises(cls, head: bytes) -> bool:
@@ -105,6 +106,11 @@ class Reader:
     def hypercall_name(self, number: int) -> str:
         """Name a hypercall of the hypervisor that was recorded."""
         return hypercall_name(number)
+
+    def passed(self, count: int) -> None:
+        """Tell that some more bytes have been read."""
+        self.done += count
+        self.tick(self.done)
 
     def problem(self, sentence: str) -> None:
         """Keep a sentence about damage; after many, only that there are more."""
