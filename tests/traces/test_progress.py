@@ -1,4 +1,4 @@
-"""Progress follows the bytes that have been read, also where no row comes of them; what interrupts it ends the reading."""
+"""Progress follows the bytes that are read, also where no row comes of them; what interrupts it ends the reading."""
 
 from pathlib import Path
 

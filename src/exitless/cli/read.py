@@ -121,7 +121,8 @@ def report_on(path: str, clock_hz: int, options: argparse.Namespace | None = Non
     """Read one recording or table to its end; after a second, with progress on standard error. Errors: TraceError."""
     source, repair = opened(path, options is not None and options.repair)
     with source:
-        reader = reader_of(source, clock_hz)
+        with Patience(f"unpacking {path}", source.length) as source.tick:
+            reader = reader_of(source, clock_hz)
         if reader is None:
             if options is None or not looks_pasted(source.head.decode("utf-8", "replace")):
                 raise hint(source) or unknown(source, f", or one of these tables: {TABLES}")
