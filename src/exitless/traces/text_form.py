@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from librt.strings import read_i64_le
 from librt.vecs import vec
 from mypy_extensions import i64
 
@@ -96,12 +97,21 @@ class Step:
         return True
 
 
+def lesser(a: i64, b: i64) -> i64:
+    """Return the smaller of two numbers; ``min`` would make objects of them."""
+    return a if a < b else b
+
+
 def stands(data: bytes, at: i64, end: i64, text: bytes) -> bool:
     """Tell whether a text stands at a place."""
     n: i64 = i64(len(text))
     if at + n > end:
         return False
     k: i64 = 0
+    while k + 8 <= n:
+        if read_i64_le(data, at + k) != read_i64_le(text, k):
+            return False
+        k += 8
     while k < n:
         if i64(data[at + k]) != i64(text[k]):
             return False
@@ -167,7 +177,7 @@ class Form:
     def _lazy(self, step: Step, data: bytes, at: i64, end: i64, k: i64) -> bool:
         """Tell whether a step that ends as early as it can fits, and all after it."""
         after: i64 = at
-        last: i64 = min(end, at + step.most)
+        last: i64 = lesser(end, at + step.most)
         start: i64 = self.steps[k + 1].start if k + 1 < i64(len(self.steps)) else ABSENT
         while True:
             if after - at >= step.least and (start < 0 or (after < end and i64(data[after]) == start)):
@@ -196,7 +206,7 @@ class Form:
         if step.kind == DECIMAL and at < end and i64(data[at]) == 45:
             at += 1
             begin = at
-        last: i64 = min(end, begin + step.most)
+        last: i64 = lesser(end, begin + step.most)
         if step.kind == DECIMAL:
             while at < last and is_digit(i64(data[at])):
                 at += 1

@@ -11,7 +11,7 @@ from exitless.record.columns import Columns
 from exitless.traces.kvm import Use
 from exitless.traces.kvm_rows import Mapper
 from exitless.traces.merge import ROOM
-from exitless.traces.text_form import TextPlan, is_digit, is_space, is_word, stands
+from exitless.traces.text_form import TextPlan, is_digit, is_space, is_word, lesser, stands
 
 # A line that is longer is cut.
 LONGEST: Final = 16384
@@ -23,6 +23,11 @@ NS: Final = 10**9
 LATELY: Final = 1024
 MOST_SECONDS: Final = 9_000_000_000
 NEWLINE: Final = 10
+# Eight characters at once: newlines, spaces, the lowest bit of each, the highest of each but the last.
+NEWLINES: Final = 0x0A0A0A0A0A0A0A0A
+SPACES: Final = 0x2020202020202020
+LOWEST: Final = 0x0101010101010101
+HIGHEST: Final = 0x0080808080808080
 SPACE: Final = 32
 OPEN: Final = 40
 CLOSE: Final = 41
@@ -33,6 +38,23 @@ SLASH: Final = 47
 COLON: Final = 58
 BRACKET: Final = 91
 BRACKET_END: Final = 93
+
+
+def line_end(data: bytes, at: i64, end: i64) -> i64:
+    """Return the place of the next newline, ``end`` when there is none.
+
+    Of eight characters without one, none becomes zero by taking the newline's bits off; only a zero lends its highest
+    bit when one is taken off each.
+    """
+    while at + 8 <= end:
+        rest: i64 = read_i64_le(data, at) ^ NEWLINES
+        lent: i64 = (rest - LOWEST) & ~rest
+        if lent < 0 or lent & HIGHEST != 0:
+            break
+        at += 8
+    while at < end and i64(data[at]) != NEWLINE:
+        at += 1
+    return at
 
 
 class Line:
@@ -59,6 +81,8 @@ class Line:
         """Return the next place that is not white."""
         data: bytes = self.data
         end: i64 = self.end
+        while at + 8 <= end and read_i64_le(data, at) == SPACES:
+            at += 8
         while at < end and is_space(i64(data[at])):
             at += 1
         return at
@@ -66,15 +90,14 @@ class Line:
     def digits(self, at: i64, most: i64) -> i64:
         """Return the place after at most so many digits; ``number`` is what they say, -1 for more than 18 of them."""
         data: bytes = self.data
-        last: i64 = min(self.end, at + most)
+        last: i64 = lesser(self.end, at + most)
         begin: i64 = at
         number: i64 = 0
         while at < last:
             c: i64 = i64(data[at]) - ZERO
             if c < 0 or c > 9:
                 break
-            if at - begin < 18:
-                number = number * 10 + c
+            number = number * 10 + c
             at += 1
         self.number = number if at - begin <= 18 else -1
         return at
@@ -122,7 +145,7 @@ class Line:
         """Go past a word of flags, if one stands before the time."""
         after: i64 = at
         data: bytes = self.data
-        last: i64 = min(self.end, at + 11)
+        last: i64 = lesser(self.end, at + 11)
         while after < last and i64(data[after]) != COLON and not is_space(i64(data[after])):
             after += 1
         if after == at or after - at > 10 or after >= self.end or not is_space(i64(data[after])):
@@ -138,7 +161,7 @@ class FtraceLine(Line):
         self.data = data
         self.end = end
         at = self.spaces(at) + 1
-        last: i64 = min(end, at + MOST_NAME)
+        last: i64 = lesser(end, at + MOST_NAME)
         while at < last:
             if i64(data[at]) == DASH and self._after_name(at + 1):
                 return True
@@ -171,7 +194,7 @@ class FtraceLine(Line):
         if self.name == at or is_digit(i64(self.data[self.name]) if self.name < self.end else SPACE):
             return False
         at = self.name
-        last: i64 = min(self.end, at + 64)
+        last: i64 = lesser(self.end, at + 64)
         data: bytes = self.data
         while at < last and is_word(i64(data[at])):
             at += 1
@@ -203,7 +226,7 @@ class PerfLine(Line):
         self.data = data
         self.end = end
         at = self.spaces(at) + 1
-        last: i64 = min(end, at + MOST_NAME)
+        last: i64 = lesser(end, at + MOST_NAME)
         while at < last:
             if is_space(i64(data[at])) and self._after_name(self.spaces(at)):
                 return True
@@ -247,7 +270,7 @@ class PerfLine(Line):
         words: i64 = 0
         while True:
             begin: i64 = at
-            last: i64 = min(self.end, at + 64)
+            last: i64 = lesser(self.end, at + 64)
             while at < last and (is_word(i64(self.data[at])) or i64(self.data[at]) == DASH):
                 at += 1
             if at == begin or not self.has(at, COLON):
@@ -303,21 +326,20 @@ class Lines:
         self._tid: i64 = -1
         self._tgid: i64 = -1
 
-    def take(self, texts: list[bytes], n: i64) -> i64:
-        """Make rows of lines from the ``n``-th on while there is room; returns the number of the next."""
+    def take(self, data: bytes, at: i64, end: i64) -> i64:
+        """Make rows of the lines that begin at a place while there is room; returns where the next begins."""
         columns: Columns = self.mapper.columns
-        count: i64 = i64(len(texts))
-        while n < count and columns.fill < ROOM:
-            self._one(texts[n])
-            n += 1
-        return n
+        while at < end and columns.fill < ROOM:
+            stop: i64 = line_end(data, at, end)
+            self._one(data, at, lesser(stop, at + LONGEST))
+            at = stop + 1
+        return at
 
-    def _one(self, data: bytes) -> None:
+    def _one(self, data: bytes, at: i64, end: i64) -> None:
         """Make the rows of one line."""
         line: Line = self.line
-        end: i64 = min(i64(len(data)), LONGEST)
-        if not line.parse(data, 0, end):
-            self._other(data[:end].decode("utf-8", "replace"))
+        if not line.parse(data, at, end):
+            self._other(data[at:end].decode("utf-8", "replace"))
             return
         before: i64 = self.last
         plan = self._counted(line)
