@@ -13,7 +13,8 @@ from mypy_extensions import i64
 
 from exitless.bits.words import zeros
 
-ABSENT: Final = -1
+# Typed, so that a choice between it and a number stays a number and makes no object.
+ABSENT: Final[i64] = -1
 MOST_FIELDS: Final = 8
 MOST_STEPS: Final = 32
 MOST_WORDS: Final = 4096
@@ -58,7 +59,7 @@ def hexadecimal(c: i64) -> i64:
         return c - 48
     if 97 <= c <= 102:
         return c - 87
-    return c - 55 if 65 <= c <= 70 else -1
+    return c - 55 if 65 <= c <= 70 else ABSENT
 
 
 class Step:
@@ -191,7 +192,7 @@ class Form:
     def _one(self, step: Step, data: bytes, at: i64, end: i64) -> i64:
         """Return where a step ends that begins at a place, -1 when it does not fit."""
         if step.kind == TEXT:
-            return at + i64(len(step.text)) if stands(data, at, end, step.text) else -1
+            return at + i64(len(step.text)) if stands(data, at, end, step.text) else ABSENT
         if step.kind == PERHAPS:
             return at + i64(len(step.text)) if stands(data, at, end, step.text) else at
         if step.kind == CHOICE:
@@ -218,7 +219,7 @@ class Form:
         else:
             while at < last and step.takes(i64(data[at])):
                 at += 1
-        return at if at > begin else -1
+        return at if at > begin else ABSENT
 
     def take(self, data: bytes, values: vec[i64]) -> None:
         """Make fields of what the steps have found."""

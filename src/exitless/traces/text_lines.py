@@ -19,6 +19,8 @@ LONGEST: Final = 16384
 MOST_NAME: Final = 256
 MOST_CPUS: Final = 16_384
 NS: Final = 10**9
+# Typed, so that a choice between it and a place makes no object.
+NONE: Final[i64] = -1
 # How many names of events are kept at hand.
 LATELY: Final = 1024
 MOST_SECONDS: Final = 9_000_000_000
@@ -28,7 +30,7 @@ NEWLINES: Final = 0x0A0A0A0A0A0A0A0A
 SPACES: Final = 0x2020202020202020
 LOWEST: Final = 0x0101010101010101
 HIGHEST: Final = 0x0080808080808080
-SPACE: Final = 32
+SPACE: Final[i64] = 32
 OPEN: Final = 40
 CLOSE: Final = 41
 DASH: Final = 45
@@ -99,7 +101,7 @@ class Line:
                 break
             number = number * 10 + c
             at += 1
-        self.number = number if at - begin <= 18 else -1
+        self.number = number if at - begin <= 18 else NONE
         return at
 
     def has(self, at: i64, c: i64) -> bool:
@@ -139,7 +141,7 @@ class Line:
                 n += 1
             if self.whole >= MOST_SECONDS:
                 self.whole = -1
-        return after + 1 if self.has(after, COLON) else -1
+        return after + 1 if self.has(after, COLON) else NONE
 
     def _flags(self, at: i64) -> i64:
         """Go past a word of flags, if one stands before the time."""
@@ -215,7 +217,7 @@ class FtraceLine(Line):
         if after == at or not self.has(after, CLOSE):
             return -1
         at = self.spaces(after + 1)
-        return at if at > after + 1 else -1
+        return at if at > after + 1 else NONE
 
 
 class PerfLine(Line):
@@ -250,13 +252,13 @@ class PerfLine(Line):
         if at == after:
             return False
         after = self._cpu(at)
-        at = self.spaces(after) if after >= 0 else -1
+        at = self.spaces(after) if after >= 0 else NONE
         if after < 0 or at == after:
             return False
         after = self._time(at, 11)
         if after < 0:
             after = self._time(self._flags(at), 11)
-        at = self.spaces(after) if after >= 0 else -1
+        at = self.spaces(after) if after >= 0 else NONE
         if after < 0 or at == after or self.fraction < 0:
             return False
         after = self.digits(at, 20)
