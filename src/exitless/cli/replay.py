@@ -1,15 +1,14 @@
 """``exitless replay``: what came from outside in a recording, on a simulated host; both sides compared."""
 
 import argparse
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 
-from exitless.cli.output import console, ns, progress, write_json
-from exitless.cli.read import PATIENCE, frequency
+from exitless.cli.output import Patience, console, ns, write_json
+from exitless.cli.read import frequency
 from exitless.cli.read_why import table
 from exitless.cli.replay_notes import explanation
 from exitless.errors import TraceError
@@ -165,18 +164,11 @@ def read_once(path: str, clock_hz: int, alone: bool) -> Replay:
             reader.pcpus == 1,
         )
         recorded = Counts()
-        began = time.monotonic()
-        batches = iter(one_a_pcpu(reader, reader.rows()) if alone else reader.rows())
-        for rows in batches:
-            arrivals.rows(rows)
-            recorded.rows(rows, True)
-            if time.monotonic() - began > PATIENCE:
-                with progress() as bar:
-                    task = bar.add_task(f"reading {path}", total=reader.size or None)
-                    for more in batches:
-                        arrivals.rows(more)
-                        recorded.rows(more, True)
-                        bar.update(task, completed=reader.done)
+        with Patience(f"reading {path}", reader.size) as tick:
+            reader.tick = tick
+            for rows in one_a_pcpu(reader, reader.rows()) if alone else reader.rows():
+                arrivals.rows(rows)
+                recorded.rows(rows, True)
         replay = Replay(reader, arrivals, recorded)
         replay.alone = alone
         return replay
