@@ -75,6 +75,7 @@ INTERPRETED = {
     "study/passing.py": "works on what a reader gives; its cost is the reader's",
     "study/repeats.py": "a mean of some seeds a cell",
     "study/replayed.py": "works on what a reader gives, and on a finished record once",
+    "study/unscheduled.py": "works on what a reader gives; its cost is the reader's",
     "study/ways.py": "works on finished records for pictures",
     "study/whatif.py": "works on counts by class of exits, once a prediction",
     "study/whatif_cycles.py": "works on the few rows of a pasted table, once",

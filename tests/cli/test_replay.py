@@ -1,5 +1,6 @@
 """``exitless replay``: recorded counts as they are, given rows marked, predicted rows near, and how it refuses."""
 
+import io
 import json
 import lzma
 import struct
@@ -172,7 +173,7 @@ def test_what_cannot_be_replayed_is_refused_in_one_sentence(tmp_path: Path, caps
     text, nobody = tmp_path / "t.bin", tmp_path / "n.bin"
     text.write_bytes(b"not a recording at all")
     nobody.write_bytes(window(0, runstate(1000, 1, 0, 0, 2), runstate(2000, 1, 0, 2, 1)))
-    for path, says in ((text, "no reader knows this"), (nobody, "belongs to a known vCPU"), (tmp_path / "no", "read")):
+    for path, says in ((text, "no reader knows this"), (nobody, "no exit and no entry"), (tmp_path / "no", "read")):
         status, out, err = said(capsys, str(path))
         assert (status, out) == (2, "") and says in err and len(err.splitlines()) == 1
 
@@ -218,6 +219,38 @@ def test_without_the_schedulers_records_a_pcpu_is_one_vcpu(
     for quantity, row in rows.items():
         if row["basis"] == "given" and row["recorded"] > 20:
             assert abs(row["simulated"] - row["recorded"]) <= 0.03 * row["recorded"], quantity
+
+
+def test_the_hvm_class_alone_comes_through_a_pipe_as_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read more than once, which a pipe cannot be."""
+    data = only_hvm(excerpt("xen-pvh1-start"))
+    (tmp_path / "hvm.bin").write_bytes(data)
+    of_file = document(capsys, tmp_path / "hvm.bin")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert document(capsys, Path("-"))["rows"] == of_file["rows"]
+
+
+@pytest.mark.parametrize("path", [INTEL, "data/traces/xen-pvh1/xentrace.bin.xz"])
+def test_armings_of_the_hvm_class_alone_lie_between_no_restart_and_one_at_each_switch(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which switches a slice timer restarts is in no record of this class; that it can be none or all, bounds them.
+
+    These guests have a pCPU for each vCPU. Window exits do not depend on it, and stay predicted.
+    """
+    file = tmp_path / "hvm.bin"
+    whole = shared(path).read_bytes()
+    file.write_bytes(only_hvm(lzma.decompress(whole) if path.endswith(".xz") else whole))
+    d = document(capsys, file, "--cpu-hz", "2.6G")
+    rows = by_quantity(d)
+    row = rows["window armings"]
+    assert row["simulated"] < row["recorded"] < row["simulated_most"]
+    assert (row["basis"], row["difference_percent"]) == ("not predictable", None)
+    assert any("Armings are not predictable from this file" in note for note in d["notes"])
+    exits = rows["exits INTERRUPT_WINDOW" if path == INTEL else "exits vintr"]
+    assert exits["basis"] == "predicted" and abs(exits["difference_percent"]) < 10
 
 
 @pytest.mark.parametrize("name", EXCERPTS)
