@@ -70,6 +70,7 @@ INTERPRETED = {
     "study/pasted.py": "reads a table of some hundred lines",
     "study/pasted_counters.py": "reads a table of some hundred lines",
     "study/pasted_kvm.py": "reads a table of some hundred lines",
+    "study/pasted_lists.py": "reads a table of some hundred lines",
     "study/pasted_text.py": "splits lines of text; its time is the regular expressions'",
     "study/pasted_xen.py": "reads a table of some hundred lines",
     "study/passing.py": "works on what a reader gives; its cost is the reader's",
