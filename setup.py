@@ -78,8 +78,10 @@ INTERPRETED = {
     "study/replayed.py": "works on what a reader gives, and on a finished record once",
     "study/ways.py": "works on finished records for pictures",
     "study/whatif.py": "works on counts by class of exits, once a prediction",
+    "study/whatif_counters.py": "works on the few rows of a pasted table, once",
     "study/whatif_cycles.py": "works on the few rows of a pasted table, once",
     "study/whatif_record.py": "works on what a reader gives; its cost is the reader's",
+    "study/whatif_remarks.py": "says some sentences, once a prediction",
     "study/whatif_rules.py": "a table: one row a rule",
     "study/whatif_seen.py": "counts by class of exits, filled once a file",
     "study/whatif_tables.py": "works on the few rows of a pasted table, once",
@@ -120,8 +122,8 @@ MYPYC_OPTIONS = {"opt_level": "3", "debug_level": "0", "group_name": "exitless"}
 # would otherwise call through a table (docs/performance.md). A compiler that does not know a flag builds without it.
 INLINING = ["-fvisibility=hidden", "-fno-semantic-interposition"]
 
-# Python hands its own -Wall to every extension. What it warns of, nobody reads in a translation, and looking for it takes
-# gcc more than twice as long as compiling does (docs/performance.md).
+# Python hands its own -Wall to every extension. What it warns of, nobody reads in a translation, and looking for it
+# takes gcc more than twice as long as compiling does (docs/performance.md).
 UNWARNED = ["-Wno-all"]
 
 

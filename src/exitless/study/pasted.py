@@ -154,5 +154,7 @@ def read_pasted(text: str, source: str, repair: bool = False) -> Pasted:
             table.notes.append(f"quotation marks before {lines.quoted} lines were taken off")
         return table
     if any("Total Samples:" in line for line in lines.lines):
-        raise TraceError(f"{source}: the line Total Samples stands alone; expected the rows of exits by reason before it")
+        raise TraceError(
+            f"{source}: the line Total Samples stands alone; expected the rows of exits by reason before it"
+        )
     raise TraceError(f"{source}: {EXPECTED}")

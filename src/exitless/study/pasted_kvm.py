@@ -148,7 +148,9 @@ class Kvm:
         twice = name in self.table.exits
         again = again or (twice and (len(self.whoms) > 1 or self.parts <= WHOLE))
         if twice and again and len(self.whoms) < 2:
-            self.table.notes.append(f"{name} has more rows than one, as perf gives a reason with other flags; they add up")
+            self.table.notes.append(
+                f"{name} has more rows than one, as perf gives a reason with other flags; they add up"
+            )
         row = self.table.exit(name, samples, place, again)
         row.share = None if again else told.get("time%")
         row.mean_ns, row.min_ns, row.max_ns = told.get("avg"), told.get("min"), told.get("max")

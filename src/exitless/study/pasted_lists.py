@@ -106,7 +106,7 @@ def points(text: Text, source: str) -> Pasted:
 
 def exits_of(text: Text) -> list[tuple[int, Listed]]:
     """Return the rows whose name is an exit's, or a total's, with the lines in which they stand."""
-    rows = []
+    rows: list[tuple[int, Listed]] = []
     for line, place in zip(text.lines, text.places, strict=True):
         row = listed(line) if len(rows) < MOST_ROWS else None
         if row is not None and (known_exit(row.name) is not None or is_total(row.name)):
