@@ -119,8 +119,8 @@ MYPYC_OPTIONS = {"opt_level": "3", "debug_level": "0", "group_name": "exitless"}
 # would otherwise call through a table (docs/performance.md). A compiler that does not know a flag builds without it.
 INLINING = ["-fvisibility=hidden", "-fno-semantic-interposition"]
 
-# Python hands its own -Wall to every extension. What it warns of, nobody reads in a translation, and looking for it takes
-# gcc more than twice as long as compiling does (docs/performance.md).
+# Python hands its own -Wall to every extension. What it warns of, nobody reads in a translation, and looking for it
+# takes gcc more than twice as long as compiling does (docs/performance.md).
 UNWARNED = ["-Wno-all"]
 
 
