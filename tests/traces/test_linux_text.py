@@ -169,6 +169,7 @@ def test_overwritten_events_are_told_by_the_kernels_header(tmp_path: Path) -> No
     )
     reader, _ = read_linux_bytes(tmp_path, lines)
     assert reader.notes == ["the text says that 15 events were overwritten before they were read"]
+    assert reader.pcpus == 2, "#P is the number of pCPUs, whatever lines there are"
 
 
 def test_what_is_no_event_is_counted_as_lines(tmp_path: Path) -> None:

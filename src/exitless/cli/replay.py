@@ -1,16 +1,16 @@
 """``exitless replay``: what came from outside in a recording, on a simulated host; both sides compared."""
 
 import argparse
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 
-from exitless.cli.output import console, ns, progress, write_json
-from exitless.cli.read import PATIENCE, frequency
+from exitless.cli.output import Patience, console, ns, write_json
+from exitless.cli.read import frequency
 from exitless.cli.read_why import table
+from exitless.cli.replay_notes import explanation
 from exitless.errors import TraceError
 from exitless.record.block import Header, Record
 from exitless.record.store import write as store
@@ -18,7 +18,7 @@ from exitless.scenario.costs import COST_NAMES, DEFAULT, Preset
 from exitless.sim.replay import ReplayMachine
 from exitless.sim.state import Domain
 from exitless.study.arrivals import OTHER, SAME, Arrivals
-from exitless.study.replayed import Comparison, Counts, Line
+from exitless.study.replayed import UNRECORDED, Comparison, Counts, Line
 from exitless.traces.reader import Row, Vcpu, open_reader
 from exitless.traces.xentrace import Xentrace
 from exitless.vocab.given import Given
@@ -99,6 +99,8 @@ class Replay:
     def callback(self, vcpu: int) -> int:
         """Return the vector of a vCPU's callback: one domain has one, told by any of its windows; 0 for none."""
         vm = self.reader.vcpus[vcpu].vm
+        if not self.arrivals.windowless.armed:
+            return max(self.arrivals.windowless.callback(vm), 0)
         known = [a for v, a in sorted(self.arrivals.callbacks.items()) if self.reader.vcpus[v].vm == vm]
         return known[0] if known else 0
 
@@ -162,74 +164,29 @@ def read_once(path: str, clock_hz: int, alone: bool) -> Replay:
             reader.pcpus == 1,
         )
         recorded = Counts()
-        began = time.monotonic()
-        batches = iter(one_a_pcpu(reader, reader.rows()) if alone else reader.rows())
-        for rows in batches:
-            arrivals.rows(rows)
-            recorded.rows(rows, True)
-            if time.monotonic() - began > PATIENCE:
-                with progress() as bar:
-                    task = bar.add_task(f"reading {path}", total=reader.size or None)
-                    for more in batches:
-                        arrivals.rows(more)
-                        recorded.rows(more, True)
-                        bar.update(task, completed=reader.done)
+        with Patience(f"reading {path}", reader.size) as tick:
+            reader.tick = tick
+            for rows in one_a_pcpu(reader, reader.rows()) if alone else reader.rows():
+                arrivals.rows(rows)
+                recorded.rows(rows, True)
         replay = Replay(reader, arrivals, recorded)
         replay.alone = alone
         return replay
 
 
-def explanation(replay: Replay, tax: dict[str, Any]) -> list[str]:
-    """Say what the window tax is made of on both sides, and what the recording does not tell."""
-    r, s = tax["recorded"], tax["simulated"]
-    out = [
-        f"Window tax: {r['armings_per_injection']:.2f} armings and {r['window_exits_per_injection']:.2f} window exits "
-        f"for each injection recorded, {s['armings_per_injection']:.2f} and {s['window_exits_per_injection']:.2f} "
-        "simulated."
-    ]
-    for cause in r["armings"]:
-        out.append(f"  armed because {cause}: {r['armings'][cause]:,} recorded, {s['armings'][cause]:,} simulated")
-    for what in r["window_exits"]:
-        out.append(
-            f"  window exits {what}: {r['window_exits'][what]:,} recorded, {s['window_exits'][what]:,} simulated"
-        )
-    if replay.arrivals.dark:
-        out.append(
-            f"Interrupts off: not recorded. At {replay.arrivals.dark:,} of the exits with a new interrupt the guest's "
-            "instruction pointer lay nearest to one where an earlier exit had met them off; that is taken for off. "
-            "With --interrupts-on nothing is learned from earlier exits."
-        )
-    if replay.alone:
-        out.append(
-            "No record of the scheduler: all that ran on one pCPU is taken for one vCPU of a guest (p0v0 on pCPU 0), "
-            "which a halt ends when it is next entered; wake-ups and runstates cannot be compared."
-        )
-    first, switches = replay.restarts()
-    if switches:
-        out.append(
-            "Restarts: Xen sets a slice timer at every switch, and where no other timer of the pCPU is earlier, a "
-            "softirq sends the entry path round once more. "
-            f"That is taken to be so at {first:,} of {switches:,} switches; "
-            "Xen's own timers, and those stopped before they fired, are not recorded and make the true number smaller."
-        )
-    else:
-        out.append("Restarts: the recording tells no time slices, so none by a slice timer is simulated.")
-    return out
-
-
-def as_json(replay: Replay, lines: list[Line], tax: dict[str, Any], preset: Preset) -> dict[str, Any]:
+def as_json(replay: Replay, lines: list[Line], comparison: Comparison, preset: Preset) -> dict[str, Any]:
     """Make the document of the contract."""
     reader = replay.reader
     return {
         "file": reader.source.name, "format": reader.format, "clock_hz": reader.clock_hz,
         "duration_ns": reader.duration_ps // 1000, "vendor": reader.vendor(), "costs": preset.name,
         "vcpus": [reader.vcpus[v].name() for v in replay.vcpus], "arrivals": replay.arrived,
-        "rows": [line.as_json() for line in lines], "window_tax": tax, "problems": reader.problems,
-        "notes": [*reader.notes, *explanation(replay, tax)],
+        "rows": [line.as_json() for line in lines], "window_tax": comparison.tax(), "problems": reader.problems,
+        "notes": [*reader.notes, *explanation(replay, comparison)],
     }  # fmt: skip
 
 
-def show(out: Console, replay: Replay, lines: list[Line], tax: dict[str, Any]) -> None:
+def show(out: Console, replay: Replay, lines: list[Line], comparison: Comparison) -> None:
     """Print both sides."""
     reader = replay.reader
     names = ", ".join(reader.vcpus[v].name() for v in replay.vcpus)
@@ -239,7 +196,8 @@ def show(out: Console, replay: Replay, lines: list[Line], tax: dict[str, Any]) -
     for line in lines:
         difference = line.difference()
         shown = "–" if difference is None else f"{difference:+.1f} %"
-        t.add_row(line.quantity, f"{line.recorded:,}", f"{line.simulated:,}", shown, f"{line.given:,}", line.basis)
+        recorded = "–" if line.basis == UNRECORDED else f"{line.recorded:,}"
+        t.add_row(line.quantity, recorded, f"{line.simulated:,}", shown, f"{line.given:,}", line.basis)
     out.print()
     out.print(t)
     out.print(
@@ -247,7 +205,7 @@ def show(out: Console, replay: Replay, lines: list[Line], tax: dict[str, Any]) -
         "mixed: the rest of the row is predicted"
     )
     out.print()
-    for sentence in explanation(replay, tax):
+    for sentence in explanation(replay, comparison):
         out.print(sentence)
 
 
@@ -259,15 +217,15 @@ def run(args: argparse.Namespace) -> int:
     preset = Preset(args.costs, replay.reader.clock_hz, {})
     replay.simulate(preset, not args.interrupts_on)
     comparison = replay.compare()
-    lines, tax = comparison.lines(), comparison.tax()
+    lines = comparison.lines()
     if replay.alone:
         lines = [line for line in lines if line.group != "scheduler"]
     for problem in replay.reader.problems:
         console(stderr=True).print(f"exitless: partial result: {problem}", soft_wrap=True)
     if args.json != "-":
-        show(console(), replay, lines, tax)
+        show(console(), replay, lines, comparison)
     if args.out:
         store(replay.record, args.out)
     if args.json:
-        write_json(as_json(replay, lines, tax, preset), args.json)
+        write_json(as_json(replay, lines, comparison, preset), args.json)
     return 0

@@ -108,6 +108,7 @@ class TextReader(LinuxReader):
         columns, rest, at, too_long = self.mapper.columns, b"", 0, False
         while chunk := self.source.read_at(at, CHUNK):
             at += len(chunk)
+            self.passed(len(chunk))
             *texts, rest = (rest + chunk).split(b"\n")
             n = 1 if too_long and texts else 0
             too_long = too_long and not texts
@@ -116,7 +117,6 @@ class TextReader(LinuxReader):
                 if columns.fill >= ROOM:
                     yield columns
                     columns.fill = 0
-            self.done = at
             if len(rest) > LONGEST:
                 if not too_long:
                     self.lines.take([rest], 0)

@@ -112,7 +112,6 @@ class Window(Part):
         self._base = self._from - i64(len(rest))
         self._from += size
         self._left -= size
-        self.shared.done += size
         self._data = rest + data
         self._i = 0
         self._end = i64(len(self._data))
