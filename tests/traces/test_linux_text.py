@@ -10,7 +10,7 @@ from exitless.errors import TraceError
 from exitless.traces.kvm import PLUGIN_VMX, SYSTEM_OF, TRACEPOINTS, Use
 from exitless.traces.kvm_text import FORMS, REASONS, reason, text_plan
 from exitless.traces.reader import LOST
-from exitless.traces.text_lines import line_end
+from exitless.traces.text_line import line_end
 from exitless.vocab.exits import VMX_NAMES
 from exitless.vocab.kinds import Kind
 from exitless.vocab.svm_exits import SVM_NAMES

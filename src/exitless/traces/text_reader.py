@@ -13,7 +13,8 @@ from exitless.traces.kvm_text import text_plan
 from exitless.traces.merge import ROOM
 from exitless.traces.opening import Source
 from exitless.traces.text_form import TextPlan
-from exitless.traces.text_lines import MOST_CPUS, Line, Lines
+from exitless.traces.text_line import Line
+from exitless.traces.text_lines import MOST_CPUS, Lines
 
 CHUNK: Final = 1 << 18
 MOST_KINDS: Final = 65_536
