@@ -4,8 +4,10 @@ from exitless.arch.vtd.irte import Irte
 from exitless.arch.x86.host_vectors import HostVector
 from exitless.arch.xen.callback import Callback
 from exitless.arch.xen.ports import Errno, EventChannels, bind_pirq, bind_virq
+from exitless.arch.xen.vectors import FREE, assign_vector, is_reserved, owner_of
 from exitless.arch.xen.vlapic_msrs import vlapic_msr_changed
 from exitless.bits import units
+from exitless.bits.words import shl
 from exitless.errors import ScenarioError
 from exitless.mech.catalog import ROUTE_CHANNEL, ROUTE_DIRECT, ROUTE_POSTED, Mechanism, find, make_delivery
 from exitless.record.block import Header
@@ -237,18 +239,26 @@ class Maker:
         return source.index >= 0 and self.machine.remapper.table[source.index].im != 0
 
     def add_irq(self, source: Source, vector: int, pcpu: int, where: str) -> None:
-        """Give a device source a host vector on a pCPU and a remapping-table entry."""
+        """Give a device source a host vector on a pCPU and a remapping-table entry.
+
+        ``vector`` 0 leaves the choice to Xen's assign_irq_vector. Errors: ScenarioError
+        """
         m = self.machine
-        within(vector, 0x20, 0xEF, f"{where}.host_vectors")
         within(pcpu, 0, len(m.pcpus) - 1, f"{where}.pcpus")
-        if m.pcpus[pcpu].irq_of[vector] >= 0:
-            raise ScenarioError(f"{where}.host_vectors: 0x{vector:02x} is taken on pCPU{pcpu}")
-        irq = Irq(len(m.irqs), source.number, vector, pcpu)
+        irq = Irq(len(m.irqs), source.number)
+        if vector:
+            within(vector, 0x20, 0xEF, f"{where}.host_vectors")
+            if is_reserved(vector) and self.mechanism.route != ROUTE_DIRECT:
+                raise ScenarioError(f"{where}.host_vectors: 0x{vector:02x} is Xen's own, which no device gets")
+            if owner_of(m.vectors, pcpu, vector) != FREE:
+                raise ScenarioError(f"{where}.host_vectors: 0x{vector:02x} is taken on pCPU{pcpu}")
+            m.place(irq, pcpu, vector)
+        elif assign_vector(m.vectors, irq, shl(1, pcpu)) != 0:
+            raise ScenarioError(f"{where}.host_vectors: pCPU{pcpu} has no vector left for another device")
         m.irqs.append(irq)
-        m.pcpus[pcpu].irq_of[vector] = irq.number
         source.irq = irq.number
         entry = Irte()
-        entry.p, entry.vector, entry.dst = 1, vector, pcpu
+        entry.p, entry.vector, entry.dst = 1, irq.vector, pcpu
         source.index = len(m.remapper.table)
         m.remapper.table.append(entry)
 
@@ -314,7 +324,7 @@ class Maker:
         """Choose guest vector, host vector and route of one NIC queue."""
         row = self.mechanism
         vector = within(device.vectors[q] if q < len(device.vectors) else 0x80 + q, 16, 255, f"{where}.vectors")
-        host = device.host_vectors[q] if q < len(device.host_vectors) else 0x48 + 8 * q
+        host = device.host_vectors[q] if q < len(device.host_vectors) else 0
         if row.placement == "guest-below":
             vector = 0x38 + q
         if row.route == ROUTE_DIRECT:
