@@ -43,6 +43,7 @@ COMPILED = (
     "traces/rate.py",
     "traces/ring.py",
     "traces/text_form.py",
+    "traces/text_line.py",
     "traces/text_lines.py",
     "traces/threads.py",
     "traces/trace_dat_pages.py",
@@ -70,15 +71,19 @@ INTERPRETED = {
     "study/pasted.py": "reads a table of some hundred lines",
     "study/pasted_counters.py": "reads a table of some hundred lines",
     "study/pasted_kvm.py": "reads a table of some hundred lines",
+    "study/pasted_lists.py": "reads a table of some hundred lines",
     "study/pasted_text.py": "splits lines of text; its time is the regular expressions'",
     "study/pasted_xen.py": "reads a table of some hundred lines",
     "study/passing.py": "works on what a reader gives; its cost is the reader's",
     "study/repeats.py": "a mean of some seeds a cell",
     "study/replayed.py": "works on what a reader gives, and on a finished record once",
+    "study/unscheduled.py": "works on what a reader gives; its cost is the reader's",
     "study/ways.py": "works on finished records for pictures",
     "study/whatif.py": "works on counts by class of exits, once a prediction",
+    "study/whatif_counters.py": "works on the few rows of a pasted table, once",
     "study/whatif_cycles.py": "works on the few rows of a pasted table, once",
     "study/whatif_record.py": "works on what a reader gives; its cost is the reader's",
+    "study/whatif_remarks.py": "says some sentences, once a prediction",
     "study/whatif_rules.py": "a table: one row a rule",
     "study/whatif_seen.py": "counts by class of exits, filled once a file",
     "study/whatif_tables.py": "works on the few rows of a pasted table, once",
@@ -88,14 +93,14 @@ INTERPRETED = {
     "study/trace_report.py": "turns the totals of a recording into what is printed, once a recording",
     "traces/cursor.py": "steps through a file's frame, a few numbers a recording",
     "traces/event_format.py": "reads a recording's own format texts once",
-    "traces/ftrace_text.py": "says what a text's lines are; text_lines.py reads them",
+    "traces/ftrace_text.py": "says what a text's lines are; text_line.py reads them",
     "traces/kvm.py": "a table: one row a tracepoint",
     "traces/kvm_reader.py": "sums up once a recording; the rows are kvm_rows.py's",
     "traces/kvm_text.py": "a table of printed forms; text_form.py matches them",
     "traces/opening.py": "opens and unpacks; its time is zlib's, lzma's and zstd's",
     "traces/perf_data.py": "turns each record into a row, a tuple; no large files of this kind are read yet",
     "traces/perf_file.py": "reads a file's head and sections once",
-    "traces/perf_script.py": "says what a text's lines are; text_lines.py reads them",
+    "traces/perf_script.py": "says what a text's lines are; text_line.py reads them",
     "traces/reader.py": "the base class, and the list of readers",
     "traces/record_reader.py": "hands out a record's rows as tuples, a block at a time",
     "traces/recording.py": "makes a finished record, once a recording",
@@ -119,8 +124,8 @@ MYPYC_OPTIONS = {"opt_level": "3", "debug_level": "0", "group_name": "exitless"}
 # would otherwise call through a table (docs/performance.md). A compiler that does not know a flag builds without it.
 INLINING = ["-fvisibility=hidden", "-fno-semantic-interposition"]
 
-# Python hands its own -Wall to every extension. What it warns of, nobody reads in a translation, and looking for it takes
-# gcc more than twice as long as compiling does (docs/performance.md).
+# Python hands its own -Wall to every extension. What it warns of, nobody reads in a translation, and looking for it
+# takes gcc more than twice as long as compiling does (docs/performance.md).
 UNWARNED = ["-Wno-all"]
 
 

@@ -1,7 +1,10 @@
 """``exitless replay``: recorded counts as they are, given rows marked, predicted rows near, and how it refuses."""
 
+import io
 import json
+import lzma
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -170,16 +173,22 @@ def test_what_cannot_be_replayed_is_refused_in_one_sentence(tmp_path: Path, caps
     text, nobody = tmp_path / "t.bin", tmp_path / "n.bin"
     text.write_bytes(b"not a recording at all")
     nobody.write_bytes(window(0, runstate(1000, 1, 0, 0, 2), runstate(2000, 1, 0, 2, 1)))
-    for path, says in ((text, "no reader knows this"), (nobody, "belongs to a known vCPU"), (tmp_path / "no", "read")):
+    for path, says in ((text, "no reader knows this"), (nobody, "no exit and no entry"), (tmp_path / "no", "read")):
         status, out, err = said(capsys, str(path))
         assert (status, out) == (2, "") and says in err and len(err.splitlines()) == 1
 
 
 HVM_CLASS = 0x008
+INJ_VIRQ, INTR_WINDOW = 0x82004, 0x82020
 
 
 def only_hvm(data: bytes) -> bytes:
-    """Keep the records of the HVM class (``xentrace -e 0x0008f000``), each window with its new length."""
+    """Keep the records of the HVM class (``xentrace -e 0x0008f000``)."""
+    return masked(data, lambda event: event >> 16 == HVM_CLASS)
+
+
+def masked(data: bytes, wanted: Callable[[int], bool]) -> bytes:
+    """Keep the records that a trace mask lets through, each window with its new length."""
     out, at = b"", 0
     while at < len(data):
         _, cpu, size = struct.unpack_from("<3I", data, at)
@@ -187,7 +196,7 @@ def only_hvm(data: bytes) -> bytes:
         while at < end:
             (word,) = struct.unpack_from("<I", data, at)
             length = 4 + 8 * (word >> 31) + 4 * (word >> 28 & 7)
-            kept += [data[at : at + length]] if word >> 16 & 0xFFF == HVM_CLASS else []
+            kept += [data[at : at + length]] if wanted(word & 0xFFFFFFF) else []
             at += length
         out += window(cpu, *kept)
     return out
@@ -210,6 +219,85 @@ def test_without_the_schedulers_records_a_pcpu_is_one_vcpu(
     for quantity, row in rows.items():
         if row["basis"] == "given" and row["recorded"] > 20:
             assert abs(row["simulated"] - row["recorded"]) <= 0.03 * row["recorded"], quantity
+
+
+def test_the_hvm_class_alone_comes_through_a_pipe_as_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read more than once, which a pipe cannot be."""
+    data = only_hvm(excerpt("xen-pvh1-start"))
+    (tmp_path / "hvm.bin").write_bytes(data)
+    of_file = document(capsys, tmp_path / "hvm.bin")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert document(capsys, Path("-"))["rows"] == of_file["rows"]
+
+
+@pytest.mark.parametrize("path", [INTEL, "data/traces/xen-pvh1/xentrace.bin.xz"])
+def test_armings_of_the_hvm_class_alone_lie_between_no_restart_and_one_at_each_switch(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which switches a slice timer restarts is in no record of this class; that it can be none or all, bounds them.
+
+    These guests have a pCPU for each vCPU. Window exits do not depend on it, and stay predicted.
+    """
+    file = tmp_path / "hvm.bin"
+    whole = shared(path).read_bytes()
+    file.write_bytes(only_hvm(lzma.decompress(whole) if path.endswith(".xz") else whole))
+    d = document(capsys, file, "--cpu-hz", "2.6G")
+    rows = by_quantity(d)
+    row = rows["window armings"]
+    assert row["simulated"] < row["recorded"] < row["simulated_most"]
+    assert (row["basis"], row["difference_percent"]) == ("not predictable", None)
+    assert any("Armings are not predictable from this file" in note for note in d["notes"])
+    exits = rows["exits INTERRUPT_WINDOW" if path == INTEL else "exits vintr"]
+    assert exits["basis"] == "predicted" and abs(exits["difference_percent"]) < 10
+
+
+@pytest.mark.parametrize("name", EXCERPTS)
+@pytest.mark.parametrize("hvm", [False, True])
+def test_a_mask_without_armings_is_told_and_window_exits_are_predicted(
+    name: str, hvm: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a window exit injects waited since the exit before at latest: so its window exit comes about again."""
+    path = tmp_path / "no-windows.bin"
+    data = only_hvm(excerpt(name)) if hvm else excerpt(name)
+    path.write_bytes(masked(data, lambda event: event != INTR_WINDOW))
+    d = document(capsys, path, "--cpu-hz", "2.6G")
+    armings = [row for row in d["rows"] if row["quantity"].startswith("window armings")]
+    exits = by_quantity(d).get("exits vintr", by_quantity(d).get("exits INTERRUPT_WINDOW"))
+    assert exits is None or abs(exits["simulated"] - exits["recorded"]) <= max(4, 0.1 * exits["recorded"])
+    if exits is not None:
+        assert {(row["recorded"], row["difference_percent"], row["basis"]) for row in armings} == {
+            (None, None, "not recorded")
+        }
+        assert any("Window armings are not recorded" in note for note in d["notes"])
+
+
+@pytest.mark.parametrize("path", [INTEL, *(f"data/traces/{name}/xentrace.bin.xz" for name in AMD)])
+def test_whole_recordings_without_armings(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The callback, after which Xen asks again, is told by the window exits that find nothing to inject."""
+    file = tmp_path / "no-windows.bin"
+    whole = shared(path).read_bytes()
+    whole = lzma.decompress(whole) if path.endswith(".xz") else whole
+    file.write_bytes(masked(whole, lambda event: event != INTR_WINDOW))
+    rows = by_quantity(document(capsys, file, "--cpu-hz", "2.6G"))
+    exits = rows["exits INTERRUPT_WINDOW" if path == INTEL else "exits vintr"]
+    assert exits["basis"] == "predicted" and abs(exits["difference_percent"]) < 10
+    assert rows["window armings"]["basis"] == "not recorded"
+
+
+def test_a_mask_without_injections_leaves_nothing_to_predict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only arrivals that had to wait are seen; no row may then claim a prediction of windows."""
+    path = tmp_path / "no-injections.bin"
+    path.write_bytes(masked(excerpt("xen-pvh2-start"), lambda event: event != INJ_VIRQ))
+    d = document(capsys, path, "--cpu-hz", "2.6G")
+    rows = by_quantity(d)
+    assert rows["injections total"]["recorded"] is None and rows["injections total"]["basis"] == "not recorded"
+    assert rows["window armings"]["basis"] == rows["exits vintr"]["basis"] == "not predictable"
+    assert rows["exits vintr"]["difference_percent"] is None
+    assert any("Injections are not recorded" in note for note in d["notes"])
 
 
 @pytest.mark.parametrize("first, last", [(0.0, 0.4), (0.3, 0.7), (0.6, 1.0)])

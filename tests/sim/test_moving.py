@@ -42,6 +42,15 @@ def test_a_device_without_a_named_vector_gets_what_assign_irq_vector_chooses() -
     assert list(table.owner) == list(m.vectors.owner)
 
 
+def test_a_vector_that_a_later_device_names_is_not_chosen_before_it() -> None:
+    """38H would be next for the NIC's second queue; the controller that comes after it has it on the same pCPU."""
+    settings = ["device[1].host_vectors=[0x38,0x38,0x38,0x38]", "device[1].pcpus=[2,1,3,0]"]
+    scenario, where = load("irq-affinity", settings)
+    built = prepare(scenario, where, "apicv", None, MS, [])
+    assert [v for v in built.header.source_host_vector if v >= 0] == [0x28, 0x40, 0x38, 0x38, 0x38, 0x38]
+    assert not any(built.machine.vectors.shared), "from the start on Xen may choose it for another pCPU"
+
+
 @pytest.mark.parametrize("mechanism", REMAPPED)
 def test_the_old_vector_stays_until_the_first_interrupt_at_the_new_place(mechanism: str) -> None:
     """In this order: an interrupt on the old pCPU, which gets another vector there and then; the first one at the new

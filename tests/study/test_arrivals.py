@@ -101,3 +101,24 @@ def test_an_eoi_ends_what_was_injected_and_nothing_else() -> None:
 def test_exit_codes_of_both_vendors_have_one_number_or_keep_their_own() -> None:
     assert [plain_reason(code) for code in (0x60, 0x64, 0x78, 0x81)] == [1, 7, 12, 18]
     assert plain_reason(0) == OTHER and plain_reason(0x400) == OTHER + 0x400
+
+
+def test_without_records_of_arming_a_window_exit_tells_what_waited_in_the_exit_before() -> None:
+    inject = (Kind.IRQ_INJECT, 0xEC, -1)
+    rows = turn(10, 1, 0xFA) + turn(20, 7, -1, inject) + turn(30, 48, -1) + turn(40, 1, 0xFA)
+    found = given(rows)
+    assert [t for t in found if t[1] == Given.LOCAL] == [(10, Given.LOCAL, 0xEC, 0, 0)]
+    assert (10, Given.HOST) not in [t[:2] for t in found] and (40, Given.HOST) in [t[:2] for t in found]
+    assert [t[4] for t in found if t[0] == 40] == [0], "interrupts were on when the window exit came, at the same place"
+
+
+def test_without_records_of_arming_the_callback_is_what_an_empty_window_exit_follows() -> None:
+    """Xen asks again after a callback's injection, until the guest has cleared it; once is no majority of three."""
+    upcall, timer = (Kind.IRQ_INJECT, 0xF3, -1), (Kind.IRQ_INJECT, 0xEC, -1)
+    arrivals = Arrivals(lambda pcpu, n: KERNEL, lambda pcpu, n: -1, lambda vcpu: "d1", False)
+    for base in (100, 200, 300):
+        arrivals.rows(turn(base, 1, 0x72, upcall) + turn(base + 10, 18, -1) + turn(base + 20, 7, -1))
+        arrivals.rows(turn(base + 30, 1, 0xFA, timer) + (turn(base + 40, 7, -1) if base == 300 else []))
+    arrivals.finish()
+    assert arrivals.windowless.callback("d1") == 0xF3 and arrivals.windowless.callback("d2") == -1
+    assert arrivals.windowless.votes == {("d1", 0xF3): [3, 3], ("d1", 0xEC): [3, 1]}

@@ -9,18 +9,18 @@ import pytest
 from exitless.errors import TraceError
 from exitless.traces.opening import HEAD, open_source
 from exitless.traces.reader import open_reader
-from tests.traces.helpers import excerpt, in_a_process, read_bytes, rows_of
+from tests.traces.helpers import EXCERPTS, excerpt, in_a_process, read_bytes, rows_of, unpacked
 from tests.traces.writer import enter, window
 
 WHOLE = window(0, *[enter(n) for n in range(1, 20_000)])
 
 
-def packed_with(packing: str) -> bytes:
-    """Pack the recording."""
+def packed_with(packing: str, data: bytes = WHOLE) -> bytes:
+    """Pack a recording."""
     if packing == "zst":
         zstandard = pytest.importorskip("zstandard", reason="the optional package zstandard is not installed")
-        return bytes(zstandard.ZstdCompressor().compress(WHOLE))
-    return {"plain": lambda data: data, "xz": lzma.compress, "gz": gzip.compress}[packing](WHOLE)
+        return bytes(zstandard.ZstdCompressor().compress(data))
+    return {"plain": lambda data: data, "xz": lzma.compress, "gz": gzip.compress}[packing](data)
 
 
 @pytest.mark.parametrize("packing", ["plain", "xz", "gz", "zst"])
@@ -42,14 +42,39 @@ def test_packed_streams_may_stand_one_after_another(tmp_path: Path, pack) -> Non
         assert source.head == WHOLE[: len(source.head)] and len(source.head) >= HEAD
 
 
-@pytest.mark.parametrize("pack", [lzma.compress, gzip.compress])
-def test_a_packed_stream_cut_short_gives_a_marked_partial_result(tmp_path: Path, pack) -> None:
-    data = pack(excerpt("xen-pvh1-start"))
+@pytest.mark.parametrize("packing", ["xz", "gz", "zst"])
+def test_a_packed_stream_cut_short_gives_a_marked_partial_result(tmp_path: Path, packing: str) -> None:
+    """It is the packed file that ends early, at an offset of its own."""
+    data = packed_with(packing, b"".join(map(excerpt, EXCERPTS)))
     path = tmp_path / "cut"
     path.write_bytes(data[: len(data) * 2 // 3])
     with open_reader(str(path)) as reader:
-        rows = rows_of(reader)
-        assert rows and "stream is damaged or cut short" in " ".join(reader.problems)
+        name, at = reader.source.packed, len(data) * 2 // 3
+        assert rows_of(reader) and reader.problems[0] == (
+            f"{path}: the {name} file itself ends early, at offset {at} within its stream; expected the rest of it"
+        )
+
+
+@pytest.mark.parametrize("packing", ["xz", "gz"])
+def test_a_packed_head_cut_short_is_refused_for_the_packed_files_end(tmp_path: Path, packing: str) -> None:
+    """What unpacks ends within the recording's own head; that is the second thing said, not the first."""
+    data = packed_with(packing, unpacked("kvm-linux-2cpu-part.dat"))
+    path = tmp_path / "cut"
+    path.write_bytes(data[: len(data) // 25])
+    with pytest.raises(
+        TraceError, match=r"itself ends early, at offset \d+ .*; the \d+ bytes that were unpacked"
+    ) as told:
+        open_reader(str(path))
+    assert str(told.value).count(str(path)) == 1
+
+
+def test_frames_of_zstd_without_data_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "frames"
+    packed, frame = packed_with("zst"), b"\x50\x2a\x4d\x18\x04\0\0\0abcd"
+    path.write_bytes(frame + packed + frame + packed)
+    with open_source(str(path)) as source:
+        source.settle()
+        assert source.read_at(0, source.size) == WHOLE + WHOLE and not source.problem
 
 
 def test_standard_input_is_read_like_a_file() -> None:
@@ -66,7 +91,12 @@ def test_standard_input_is_read_like_a_file() -> None:
     [
         (b"", "is empty; expected a recording"),
         (gzip.compress(b""), "unpacks to nothing"),
-        (lzma.compress(WHOLE)[:40], "stream is damaged or cut short"),
+        (lzma.compress(WHOLE)[:40], "the xz file itself ends early, at offset 40"),
+        (gzip.compress(WHOLE)[:9], "the gzip file itself ends early, at offset 9"),
+        (
+            lzma.compress(WHOLE)[:7] + bytes(45),
+            "the xz stream is damaged before offset 52",
+        ),
         (
             b"# a text: nop\n# more\n",
             "no reader knows this; it starts at offset 0 with text that begins '# a text: nop",

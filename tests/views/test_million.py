@@ -18,9 +18,10 @@ from tests.views.chromium import Page
 ROWS = 1_000_000
 NUMBERED = {Kind.SOURCE_ASSERT, Kind.SOURCE_HANDLE, Kind.SOURCE_MERGE}
 FRAMES = 60
-# In ms. 95 of a hundred frames are to take no more than two pictures of a screen of 60 Hz. On a machine that does other
-# work as well, only a page that has become far slower is told.
-LIMIT = 33.4 if os.environ.get("EXITLESS_TIMED") else 100.0
+# In ms; 95 of a hundred frames take no more. Pictures of a screen of 60 Hz come 16.7 ms apart, or 33.3, or 50. What the
+# page itself computes is held everywhere; how soon the picture comes, only on a machine that does nothing else.
+LIMIT = 33.0
+TIMED = "EXITLESS_TIMED" in os.environ
 ENTER = "\ue007"
 
 
@@ -93,16 +94,39 @@ def high(values: list[float]) -> float:
 def test_95_of_a_hundred_frames_are_drawn_in_time(long: Page, share: float) -> None:
     """While a window of the record is panned, in one of three tries: the page's CPU time a frame, and with
     EXITLESS_TIMED=1 the time between two frames."""
-    least = 1e9
+    used_most, gaps_most = 1e9, 1e9
     for _ in range(3):
         gaps, used, marks = panned(long, share)
         print(f"{share:g} of a million rows: frames {high(gaps):.0f} ms, CPU {high(used):.1f} ms, {marks} marks")
-        least = min(least, high(used))
-        if least < LIMIT and high(gaps) < LIMIT:
+        assert marks <= 3000
+        used_most, gaps_most = min(used_most, high(used)), min(gaps_most, high(gaps))
+        if used_most < LIMIT and (gaps_most < LIMIT or not TIMED):
             break
-    assert least < LIMIT
-    assert marks <= 3000
-    assert high(gaps) < LIMIT or "EXITLESS_TIMED" not in os.environ
+    assert used_most < LIMIT
+    assert gaps_most < LIMIT or not TIMED
+
+
+def test_panning_lays_nothing_out_anew(long: Page) -> None:
+    """Where the selection is out of view, a frame of panning is canvases alone: the browser lays the page out for the
+    numbers in the status line, five times a second, and for nothing else."""
+    driver = long.driver
+    driver.execute_script("setView(0.5 * SPAN, 0.6 * SPAN)")
+    long.settle()
+    driver.execute_cdp_cmd("Performance.enable", {})
+
+    def layouts() -> float:
+        metrics = driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+        return float(next(m["value"] for m in metrics if m["name"] == "LayoutCount"))
+
+    before = layouts()
+    took = driver.execute_async_script(
+        f"const done = arguments[0], by = SPAN * 0.001, began = performance.now(); let n = {FRAMES};"
+        "const step = () => { setView(state.t0 + by, state.t1 + by);"
+        " if (n--) requestAnimationFrame(step); else done(performance.now() - began); }; requestAnimationFrame(step);"
+    )
+    after = layouts()
+    driver.execute_cdp_cmd("Performance.disable", {})
+    assert after - before <= took / 200 + 4, f"{after - before:.0f} layouts in {FRAMES} frames of {took:.0f} ms"
 
 
 def test_every_interrupt_is_within_reach(long: Page) -> None:

@@ -43,9 +43,9 @@ def measure(path: str, clock_hz: int) -> tuple[Origin, list[str]]:
     with open_reader(path, clock_hz) as reader:
         seen = Stretches(not isinstance(reader, Xentrace))
         with Patience(f"reading {path}", reader.size) as tick:
+            reader.tick = tick
             for rows in reader.rows():
                 seen.rows(rows)
-                tick(reader.done)
         clock = f"{reader.clock} at {reader.clock_hz / 1e9:g} GHz" if reader.clock_hz else reader.clock
         origin = Origin(
             Path(reader.source.name).name, reader.format, f"{clock} ({reader.clock_origin})", reader.host or "not told",

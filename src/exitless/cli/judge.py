@@ -85,15 +85,10 @@ def opened(path: str, clock_hz: int) -> Reader:
 def document(path: str, clock_hz: int, every: bool) -> dict[str, Any]:
     """Judge one recording to its end. Errors: TraceError."""
     with opened(path, clock_hz) as reader, Patience(f"judging {path}", reader.size) as tick:
-
-        def batches() -> Any:
-            for rows in reader.rows():
-                tick(reader.done)
-                yield rows
-
+        reader.tick = tick
         ordered = not (reader.clock == LOCAL and reader.pcpus > 1)
         own = isinstance(reader, RecordReader) and reader.simulated
-        case = judge(batches(), ordered, not is_xen(reader), own, reader.pcpus, reader.marks_again)
+        case = judge(reader.rows(), ordered, not is_xen(reader), own, reader.pcpus, reader.marks_again)
         return written(reader, case, path, every)
 
 

@@ -25,7 +25,6 @@ from exitless.traces.repair import Repair, repaired
 from exitless.traces.text_reader import TextReader
 
 ALWAYS: Final = ("accepted", "injected", "eoi")
-PATIENCE: Final = 1.0
 FREQUENCY: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGmg]?)(?:[Hh][Zz])?\s*")
 SCALE: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 MOMENT: Final = re.compile(r"(\d{1,9})(?:\.(\d{1,12}))?(?: ?s)?")
@@ -122,7 +121,8 @@ def report_on(path: str, clock_hz: int, options: argparse.Namespace | None = Non
     """Read one recording or table to its end; after a second, with progress on standard error. Errors: TraceError."""
     source, repair = opened(path, options is not None and options.repair)
     with source:
-        reader = reader_of(source, clock_hz)
+        with Patience(f"unpacking {path}", source.length) as source.tick:
+            reader = reader_of(source, clock_hz)
         if reader is None:
             if options is None or not looks_pasted(source.head.decode("utf-8", "replace")):
                 raise hint(source) or unknown(source, f", or one of these tables: {TABLES}")
@@ -172,12 +172,12 @@ def report_on_rows(reader: Reader, path: str, options: argparse.Namespace | None
     events = Events() if options is not None and (options.csv or options.parquet) else None
     takers = [report.block, why.block] + ([events.block] if events is not None else [])
     with Patience(f"reading {path}", reader.size) as tick:
+        reader.tick = tick
         for columns in reader.blocks():
             if until is not None:
                 end_with(columns, until - origin_ps(reader))
             for take in takers:
                 take(columns)
-            tick(reader.done)
     if events is not None and options is not None:
         write_events(events, reader, options)
     if isinstance(reader, TextReader) and reader.unread()["lines"] and (options is None or not options.repair):

@@ -63,11 +63,11 @@ def of_reader(reader: Reader) -> Seen:
     seen = Seen("trace", hypervisor_of(reader), "vmx")
     classes = Classes(seen, reader.exit_name, lambda n: (reader.vcpus[n].vm, reader.vcpus[n].number))
     with Patience(f"reading {reader.source.name}", reader.size) as tick:
+        reader.tick = tick
         for rows in reader.rows():
             if not seen.rows:
                 seen.vendor = vendor_of(reader)
             classes.rows(rows)
-            tick(reader.done)
     seen.vendor = vendor_of(reader)
     classes.finish()
     seen.words = seen.words_now()

@@ -4,10 +4,10 @@ from exitless.arch.vtd.irte import Irte
 from exitless.arch.x86.host_vectors import HostVector
 from exitless.arch.xen.callback import Callback
 from exitless.arch.xen.ports import Errno, EventChannels, bind_pirq, bind_virq
-from exitless.arch.xen.vectors import FREE, assign_vector, is_reserved, owner_of
+from exitless.arch.xen.vectors import FREE, VECTORS, assign_vector, is_reserved, owner_of
 from exitless.arch.xen.vlapic_msrs import vlapic_msr_changed
 from exitless.bits import units
-from exitless.bits.words import shl
+from exitless.bits.words import PACKED, clear_bit, set_bit, shl
 from exitless.errors import ScenarioError
 from exitless.mech.catalog import ROUTE_CHANNEL, ROUTE_DIRECT, ROUTE_POSTED, Mechanism, find, make_delivery
 from exitless.record.block import Header
@@ -15,8 +15,8 @@ from exitless.record.sinks import Sink
 from exitless.scenario.costs import COST_NAMES, Preset
 from exitless.scenario.disks import add_sas
 from exitless.scenario.load import near
+from exitless.scenario.nics import add_nic
 from exitless.scenario.quantities import (
-    LONGEST_MEAN_PS,
     LONGEST_PS,
     SEED_LIMIT,
     SHORTEST_PS,
@@ -26,10 +26,9 @@ from exitless.scenario.quantities import (
 )
 from exitless.scenario.rated import add_load
 from exitless.scenario.schema import Device, Scenario, Vm
-from exitless.scenario.talking import add_ipi, add_vbd, choose_events, choose_msi, give_callback, one_of
-from exitless.sim.devices.nic import Nic, NicQueue, mean_gap_ps, wire_time_ps
+from exitless.scenario.talking import add_ipi, add_vbd, choose_events, give_callback, one_of
 from exitless.sim.machine import Machine
-from exitless.sim.state import Domain, Event, Irq, Scheduler, Softirq, Source, Vcpu
+from exitless.sim.state import Domain, Irq, Scheduler, Softirq, Source, Vcpu
 from exitless.vocab.exits import VMX_NAMES
 from exitless.vocab.kinds import Owner, RunState
 
@@ -85,6 +84,10 @@ def build(scenario: Scenario, name: str, mechanism_name: str, seed: int, length_
         raise ScenarioError("vm: a scenario needs at least one [[vm]]")
     for n, vm in enumerate(scenario.vm):
         maker.add_vm(vm, n)
+    named = {v for device in scenario.device for v in device.host_vectors} | {
+        load.host_vector for load in scenario.load
+    }
+    maker.keep(named)
     for n, device in enumerate(scenario.device):
         maker.add_device(device, f"device[{n}]")
     for n, load in enumerate(scenario.load):
@@ -103,6 +106,7 @@ class Maker:
         self.header = header
         self.mechanism = mechanism
         self.seed = seed
+        self.kept: list[int] = []
         self.domains: dict[str, tuple[Domain, Vm]] = {}
         self.channels: dict[str, EventChannels] = {}
 
@@ -238,6 +242,12 @@ class Maker:
         """Tell whether a source's remapping entry is in posted format."""
         return source.index >= 0 and self.machine.remapper.table[source.index].im != 0
 
+    def keep(self, vectors: set[int]) -> None:
+        """Keep host vectors that the scenario names from being chosen for devices that come before, until the start."""
+        self.kept = [v for v in vectors if 0 < v < VECTORS]
+        for vector in self.kept:
+            set_bit(self.machine.vectors.shared, 0, PACKED, vector)
+
     def add_irq(self, source: Source, vector: int, pcpu: int, where: str) -> None:
         """Give a device source a host vector on a pCPU and a remapping-table entry.
 
@@ -274,7 +284,7 @@ class Maker:
         if device.kind == "nic":
             if domain.serves:
                 raise ScenarioError(f'{where}.for: a NIC is passed through to an hvm domain; "{vm.name}" is {vm.kind}')
-            self.add_nic(device, domain, vm, where)
+            add_nic(self, device, domain, vm, where)
         elif device.kind == "sas":
             if not domain.serves:
                 raise ScenarioError(f'{where}.for: the SAS controller belongs to a pv or pvh dom0; "{vm.name}" is hvm')
@@ -284,63 +294,6 @@ class Maker:
         else:
             kinds = ["nic", "sas", "vbd"]
             raise ScenarioError(f'{where}.kind: no such kind "{device.kind}"{near(device.kind, kinds)}')
-
-    def add_nic(self, device: Device, domain: Domain, vm: Vm, where: str) -> None:
-        """Add a NIC: queues to vCPUs in turn, each with a source, a route and a remapping entry."""
-        m = self.machine
-        queues = within(device.queues, 1, 30, f"{where}.queues")
-        nic = Nic(len(m.nics), self.seed, 100 + len(m.nics))
-        if m.nics:
-            raise ScenarioError(f"{where}: one NIC a scenario for now")
-        frame = within(
-            quantity(units.parse_size_bytes, device.frame, f"{where}.frame"), 64, 9216, f"{where}.frame in bytes"
-        )
-        rate = within(
-            quantity(units.parse_rate_bps, device.rate, f"{where}.rate"), 10**6, 10**12, f"{where}.rate in bit/s"
-        )
-        nic.wire_ps = wire_time_ps(frame, rate)
-        nic.train = within(device.train, 1, 10**6, f"{where}.train")
-        load = within(device.load, 1, 100, f"{where}.load in per cent")
-        if int(nic.wire_ps) * int(nic.train) > LONGEST_MEAN_PS:
-            raise ScenarioError(f"{where}.train: {nic.train} frames would take more than a second on this wire")
-        nic.gap_ps = mean_gap_ps(nic.wire_ps, nic.train, load * 10)
-        if nic.gap_ps > LONGEST_MEAN_PS:
-            raise ScenarioError(f"{where}.load: trains of {nic.train} frames would come more than a second apart")
-        nic.throttle_ps = time_within(device.moderation, 0, LONGEST_PS, f"{where}.moderation")
-        nic.descriptors = within(device.descriptors, 8, 8192, f"{where}.descriptors")
-        m.nics.append(nic)
-        for q in range(queues):
-            vcpu = m.vcpus[domain.first + q % domain.vcpus]
-            source = self.add_source(vcpu, device.name if queues == 1 else f"{device.name}.{q}")
-            m.queue_of_source[source.number] = len(m.nic_queues)
-            queue = NicQueue(len(m.nic_queues), source.number)
-            nic.queues.append(queue)
-            m.nic_queues.append(queue)
-            self.route_queue(device, vm, vcpu, source, q, where)
-            self.describe(source)
-        m.calendar.push(nic.gap_ps // 2 + nic.wire_ps, Event.FRAME, nic.number, 0)
-
-    def route_queue(self, device: Device, vm: Vm, vcpu: Vcpu, source: Source, q: int, where: str) -> None:
-        """Choose guest vector, host vector and route of one NIC queue."""
-        row = self.mechanism
-        vector = within(device.vectors[q] if q < len(device.vectors) else 0x80 + q, 16, 255, f"{where}.vectors")
-        host = device.host_vectors[q] if q < len(device.host_vectors) else 0
-        if row.placement == "guest-below":
-            vector = 0x38 + q
-        if row.route == ROUTE_DIRECT:
-            host = vector
-        port = within(device.ports[q] if q < len(device.ports) else 64 + q, 1, 4095, f"{where}.ports")
-        if vector in (vcpu.cpu.timer_vector, vcpu.cpu.callback_vector) or vector in self.vectors_of(vcpu):
-            raise ScenarioError(f"{where}.vectors: 0x{vector:02x} is taken in {self.header.vcpus[vcpu.number]}")
-        self.add_irq(source, host, vcpu.pcpu, where)
-        choose_msi(self, source, device, where)
-        if row.route == ROUTE_CHANNEL:
-            self.bind(source, port, vm, vcpu, where)
-            return
-        source.vector = vector
-        if row.route == ROUTE_POSTED:
-            entry = self.machine.remapper.table[source.index]
-            entry.im, entry.vector, entry.dst = 1, vector, 0
 
     def vectors_of(self, vcpu: Vcpu) -> list[int]:
         """Return the guest vectors that sources of a vCPU have."""
@@ -365,6 +318,8 @@ class Maker:
     def finish(self) -> None:
         """Start the host: every vCPU is runnable and waits; every pCPU is asked to schedule."""
         m = self.machine
+        for vector in self.kept:
+            clear_bit(m.vectors.shared, 0, PACKED, vector)
         m.start_scheduler()
         for pcpu in m.pcpus:
             m.raise_softirq(pcpu, Softirq.TIMER)

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from exitless.study.passing import UNKNOWN, Places, Seen, Thing, Turn
+from exitless.study.passing import UNKNOWN, Places, Seen, Thing, Turn, Windowless
 from exitless.vocab.exits import Exit
 from exitless.vocab.given import Given
 from exitless.vocab.kinds import Kind, RunState
@@ -72,6 +72,7 @@ class Arrivals:
         self.slice_ends: dict[int, int] = {}
         self.starts: list[tuple[int, int, int, int]] = []
         self.dark = 0
+        self.windowless = Windowless()
 
     def rows(self, rows: Iterable[Row]) -> None:
         """Take some rows."""
@@ -131,6 +132,8 @@ class Arrivals:
             turn.injected.add(a)
             turn.shown = 0 if turn.shown < 0 else turn.shown
         elif kind == Kind.IRQ_WINDOW:
+            if not self.windowless.armed:
+                self._windows_are_told()
             if b == SOURCE_VECTOR:
                 self.callbacks[vcpu] = a
             turn.shown = 1 if turn.shown < 0 else turn.shown
@@ -204,10 +207,35 @@ class Arrivals:
         self._thing(time, 1, vcpu, Given.BACK)
 
     def _close(self, vcpu: int, cpu: Seen) -> None:
-        """The guest is entered again: all that will be known of its last exit is known."""
+        """The guest is entered again: all that will be known of its last exit is known, unless the next exit tells."""
         turn, cpu.turn = cpu.turn, None
         if turn is None:
             return
+        if self.windowless.armed:
+            self._settle(vcpu, turn)
+            return
+        machine = self.machine_of(vcpu)
+        self.windowless.told_by(machine, cpu, cpu.held, turn)
+        self.callbacks[vcpu] = self.windowless.callback(machine)
+        if cpu.held is not None:
+            self._settle(vcpu, cpu.held)
+        cpu.held = turn
+
+    def _windows_are_told(self) -> None:
+        """The first record of arming a window: what the exits before it tell is not needed."""
+        self.windowless.armed = True
+        self.callbacks.clear()
+        self._settle_held()
+
+    def _settle_held(self) -> None:
+        """No next exit will tell more of those that are held."""
+        for vcpu, cpu in self.cpus.items():
+            held, cpu.held = cpu.held, None
+            if held is not None:
+                self._settle(vcpu, held)
+
+    def _settle(self, vcpu: int, turn: Turn) -> None:
+        """Hand on what is known of an exit."""
         places = self.places.setdefault(self.machine_of(vcpu), Places())
         dark = 0
         if turn.reason == UNSEEN:
@@ -276,6 +304,7 @@ class Arrivals:
         """What its vCPU did, and any that did not run elsewhere, is not known: this pCPU may have run it."""
         if count < 0:
             return
+        self._settle_held()
         for cpu in self.cpus.values():
             if cpu.pcpu != pcpu and cpu.state == RunState.RUNNING:
                 continue
@@ -288,6 +317,7 @@ class Arrivals:
         """Return what is given for vCPUs that run by VM entry, in the order of time."""
         for vcpu, cpu in self.cpus.items():
             self._close(vcpu, cpu)
+        self._settle_held()
         for fired in self.timers.values():
             fired.sort()
         for n, pcpu, time, slice_ns in self.starts:

@@ -3,6 +3,8 @@
 from bisect import bisect_right, insort
 from typing import Final, NamedTuple
 
+from exitless.vocab.exits import Exit
+
 UNKNOWN: Final = -1
 USER: Final = 1 << 47
 
@@ -47,14 +49,17 @@ class Seen:
     """One vCPU as it passes. ``waiting`` are vectors that arrived and were not injected yet.
 
     ``serving`` counts injections whose EOI is to come; ``timer_set`` is when it last made the hypercall that may set
-    its timer.
+    its timer; ``last`` is the vector injected last; ``held`` is the exit before this one, where only the next tells
+    whether a window was armed in it.
     """
 
     def __init__(self) -> None:
         self.turn: Turn | None = None
+        self.held: Turn | None = None
         self.waiting: set[int] = set()
         self.serving = 0
         self.timer_set = 0
+        self.last = -1
         self.state = UNKNOWN
         self.first_state = UNKNOWN
         self.blocked_at = -1
@@ -89,3 +94,37 @@ class Places:
         if place not in self.off:
             insort(self.sorted, place)
         self.off[place] = off
+
+
+class Windowless:
+    """What exits for a window tell of a recording whose trace mask has no records of arming one.
+
+    ``armed`` says that there are such records after all, so that nothing has to be told. Votes are kept by machine and
+    vector: how often an injection was followed, and how often by a window exit that found nothing to inject.
+    """
+
+    def __init__(self) -> None:
+        self.armed = False
+        self.votes: dict[tuple[str, int], list[int]] = {}
+
+    def told_by(self, machine: str, cpu: Seen, before: Turn | None, turn: Turn) -> None:
+        """Learn from an exit what was done in the one before it.
+
+        A vector that is injected in a window exit waited when the window was armed: before the last entry at latest. A
+        window exit that finds nothing was armed for the callback, after its injection; its handler may exit in between.
+        """
+        if turn.reason == Exit.INTERRUPT_WINDOW:
+            if not turn.injected and cpu.last >= 0:
+                self.votes[machine, cpu.last][1] += 1
+                cpu.last = -1
+            if before is not None and turn.found:
+                before.found += [(vector, -1) for vector, _ in turn.found]
+                before.shown = before.shown if before.injected else 1
+                turn.found = []
+        for vector in turn.injected:
+            self.votes.setdefault((machine, vector), [0, 0])[0] += 1
+            cpu.last = vector
+
+    def callback(self, machine: str) -> int:
+        """Return the vector after most injections of which Xen asked again and armed a window; -1 for none."""
+        return next((v for (m, v), (all_of, again) in self.votes.items() if m == machine and 2 * again > all_of), -1)

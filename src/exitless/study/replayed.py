@@ -13,6 +13,8 @@ STATES: Final = ("running", "runnable", "blocked", "offline")
 GIVEN: Final = "given"
 PREDICTED: Final = "predicted"
 MIXED: Final = "mixed"
+UNRECORDED: Final = "not recorded"
+UNTOLD: Final = "not predictable"
 
 # How a window came to be armed.
 BLOCKED: Final = "the guest cannot take the interrupt"
@@ -84,7 +86,10 @@ class Counts:
 
 @dataclass
 class Line:
-    """One quantity. ``given`` is how much of both sides was taken from the recording as it is."""
+    """One quantity. ``given`` is how much of both sides was taken from the recording as it is.
+
+    ``most`` is the simulated count with a restart at each switch, where a row is not predictable for want of slices.
+    """
 
     quantity: str
     recorded: int
@@ -92,32 +97,42 @@ class Line:
     given: int
     basis: str
     group: str
+    most: int | None = None
 
     def difference(self) -> float | None:
-        """Return the difference in per cent of the recorded count; None where that is 0."""
-        return round(100 * (self.simulated - self.recorded) / self.recorded, 2) if self.recorded else None
+        """Return the difference in per cent of the recorded count; None where that is 0 or there is no comparing."""
+        if not self.recorded or self.basis in (UNRECORDED, UNTOLD):
+            return None
+        return round(100 * (self.simulated - self.recorded) / self.recorded, 2)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the row of the contract, with what was given."""
+        """Return the row of the contract, with what was given; recorded is null where nothing of the kind was."""
         return {
-            "quantity": self.quantity, "recorded": self.recorded, "simulated": self.simulated,
-            "difference_percent": self.difference(), "basis": self.basis, "given": self.given,
+            "quantity": self.quantity, "recorded": None if self.basis == UNRECORDED else self.recorded,
+            "simulated": self.simulated, "difference_percent": self.difference(), "basis": self.basis,
+            "given": self.given, **({} if self.most is None else {"simulated_most": self.most}),
         }  # fmt: skip
 
 
 class Comparison:
-    """Both sides of a replay. ``hosts`` is how many host interrupts were given; ``exit_name`` names recorded codes."""
+    """Both sides of a replay. ``hosts`` is how many host interrupts were given; ``exit_name`` names recorded codes.
+
+    ``restarted`` is a second simulation where the recording tells no time slices: one with a restart at each switch.
+    """
 
     def __init__(
-        self, recorded: Counts, simulated: Counts, replayed: set[int], hosts: int, exit_name: Callable[[int], str]
-    ) -> None:
+        self, recorded: Counts, simulated: Counts, restarted: Counts | None, replayed: set[int], hosts: int,
+        exit_name: Callable[[int], str],
+    ) -> None:  # fmt: skip
         self.recorded = recorded
         self.simulated = simulated
+        self.restarted = restarted
         self.hosts = hosts
         self.exit_name = exit_name
         self.mine = recorded.sums(lambda v: v in replayed)
         self.others = recorded.sums(lambda v: v not in replayed)
         self.made = simulated.sums(lambda v: True)
+        self.most = {} if restarted is None else restarted.sums(lambda v: True)
 
     def _sides(self, kind: int) -> list[tuple[tuple[int, int, int], int, int, int]]:
         """Return every count of a kind: recorded, simulated, and what of it others than the replayed vCPUs did."""
@@ -132,21 +147,55 @@ class Comparison:
         """Return all rows, in the order in which they are shown."""
         out = self._injections()
         armed = self._sides(Kind.IRQ_WINDOW)
-        for k, recorded, simulated, given in armed:
-            out.append(Line(f"window armings 0x{k[1]:02x}", recorded, simulated, given, PREDICTED, "windows"))
-        out.append(self._total("window armings", armed, "windows", PREDICTED))
+        windows = UNRECORDED if self.absent(Kind.IRQ_WINDOW) else UNTOLD if self.untold() else PREDICTED
+        lines = [
+            Line(f"window armings 0x{k[1]:02x}", recorded, simulated, given, windows, "windows")
+            for k, recorded, simulated, given in armed
+        ]
+        lines.append(self._total("window armings", armed, "windows", windows))
+        if self.restarts_matter():
+            most = [self.most.get(k, 0) + given for k, _, _, given in armed]
+            for line, count in zip(lines, [*most, sum(most)], strict=True):
+                line.most = count
+                line.basis = UNTOLD if line.basis == PREDICTED else line.basis
+        out += lines
         out += self._exits()
         for k, recorded, simulated, _ in self._sides(Kind.HYPERCALL):
             out.append(Line(f"hypercalls {hypercall_name(k[1])}", recorded, simulated, recorded, GIVEN, "hypercalls"))
         wakes = self._sides(Kind.SCHED_WAKE)
         if wakes:
-            out.append(self._total("wakeups", wakes, "scheduler", MIXED if wakes[0][3] else PREDICTED))
+            basis = MIXED if wakes[0][3] else PREDICTED
+            out.append(
+                self._total("wakeups", wakes, "scheduler", UNRECORDED if self.absent(Kind.SCHED_WAKE) else basis)
+            )
         for k, recorded, simulated, given in self._sides(Kind.RUNSTATE):
             name = f"runstate {STATES[k[1] & 3]}->{STATES[k[2] & 3]}"
             paused = k[1] == 3 or k[2] == 3
             basis = GIVEN if paused or recorded == given else MIXED if given else PREDICTED
+            basis = UNRECORDED if self.absent(Kind.RUNSTATE) else basis
             out.append(Line(name, recorded, simulated, recorded if basis == GIVEN else given, basis, "scheduler"))
         return out
+
+    def window_exits(self) -> int:
+        """Return how many exits for a window were recorded."""
+        return sum(n for k, n in self.mine.items() if k[:2] == (Kind.VM_EXIT, Exit.INTERRUPT_WINDOW))
+
+    def absent(self, kind: int) -> bool:
+        """Tell whether the recording has no record of a kind, though there was occasion for one."""
+        if any(k[0] == kind for side in (self.mine, self.others) for k in side):
+            return False
+        return any(k[0] == kind for k in self.made) or (
+            self.window_exits() > 0 and kind in (Kind.IRQ_WINDOW, Kind.IRQ_INJECT)
+        )
+
+    def restarts_matter(self) -> bool:
+        """Tell whether restarts at switches, of which nothing is told, could change the armings by a tenth."""
+        least, most = (sum(n for k, n in side.items() if k[0] == Kind.IRQ_WINDOW) for side in (self.made, self.most))
+        return 10 * (most - least) > least
+
+    def untold(self) -> bool:
+        """Tell whether arrivals are missing: without records of injections, only those that had to wait are seen."""
+        return self.absent(Kind.IRQ_INJECT)
 
     def _total(
         self, name: str, sides: list[tuple[tuple[int, int, int], int, int, int]], group: str, basis: str
@@ -157,8 +206,9 @@ class Comparison:
     def _injections(self) -> list[Line]:
         """Injections: their arrivals are given, so they can only differ where two became one or one came too late."""
         sides = self._sides(Kind.IRQ_INJECT)
-        out = [Line(f"injections 0x{k[1]:02x}", r, s, r, GIVEN, "injections") for k, r, s, _ in sides]
-        total = self._total("injections total", sides, "injections", GIVEN)
+        basis = UNRECORDED if self.absent(Kind.IRQ_INJECT) else GIVEN
+        out = [Line(f"injections 0x{k[1]:02x}", r, s, r, basis, "injections") for k, r, s, _ in sides]
+        total = self._total("injections total", sides, "injections", basis)
         total.given = total.recorded
         return [*out, total]
 
@@ -169,9 +219,9 @@ class Comparison:
             name = self.exit_name(k[1])
             basis = GIVEN
             if k[1] == Exit.INTERRUPT_WINDOW:
-                basis = PREDICTED
+                basis = UNTOLD if self.untold() else PREDICTED
             elif k[1] == Exit.EXTERNAL_INTERRUPT:
-                basis, given = MIXED, given + self.hosts
+                basis, given = UNTOLD if self.untold() else MIXED, given + self.hosts
             elif k[1] >= OTHER or k[1] in (Exit.HLT, Exit.VMCALL):
                 given = recorded
             line = merged.setdefault(name, Line(f"exits {name}", 0, 0, 0, basis, "exits"))
@@ -179,7 +229,7 @@ class Comparison:
                 line.recorded + recorded, line.simulated + simulated, line.given + given,
             )  # fmt: skip
         out = sorted(merged.values(), key=lambda line: -line.recorded)
-        total = Line("exits total", 0, 0, 0, MIXED, "exits")
+        total = Line("exits total", 0, 0, 0, UNTOLD if self.untold() else MIXED, "exits")
         for line in out:
             total.recorded, total.simulated, total.given = (
                 total.recorded + line.recorded, total.simulated + line.simulated, total.given + line.given,

@@ -5,13 +5,13 @@ from typing import Final
 
 from exitless.traces.kvm import SYSTEM_OF
 from exitless.traces.opening import Source
-from exitless.traces.text_lines import FtraceLine, Line
+from exitless.traces.text_line import FtraceLine, Line
 from exitless.traces.text_reader import Lost, TextReader, first_lines
 
 LOST: Final = re.compile(r"\s*CPU:\s*(\d{1,5}) \[(?:LOST )?(?:(\d{1,18}) )?EVENTS(?: DROPPED)?\]")
 CPUS: Final = re.compile(r"cpus=(\d{1,5})\s*$")
 MOST_CPUS: Final = 8192
-WRITTEN: Final = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})")
+WRITTEN: Final = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})(?:\s+#P:(\d{1,5})\s*$)?")
 KERNEL: Final = "# tracer:"
 
 
@@ -31,6 +31,7 @@ class FtraceText(TextReader):
         for text in head:
             if match := WRITTEN.match(text):
                 self._overwritten(int(match[2]) - int(match[1]))
+                self.pcpus = min(int(match[3] or 0), MOST_CPUS)
 
     def _overwritten(self, count: int) -> None:
         if count > 0:

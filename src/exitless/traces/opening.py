@@ -7,10 +7,11 @@ place (a pipe, a packed file) is unpacked once into a temporary file, and only a
 import importlib
 import io
 import lzma
+import os
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, Final
 
 from exitless.errors import TraceError
@@ -25,20 +26,27 @@ XZ_MEMORY: Final = 512 << 20
 XZ: Final = b"\xfd7zXZ\x00"
 GZIP: Final = b"\x1f\x8b\x08"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
+# Frames that hold no data.
+ZSTD_SKIPPED: Final = tuple(bytes([n]) + b"\x2a\x4d\x18" for n in range(0x50, 0x60))
 
 
 class Source:
     """The bytes of one recording.
 
     ``head`` holds its first bytes, unpacked; ``packed`` names the packing (``""`` for none); ``problem`` is a sentence
-    when a packed stream was damaged and only what came before the damage can be read.
+    when a packed stream was damaged and only what came before the damage can be read. ``tick`` is told how many of a
+    stream's ``length`` bytes (0: unknown) have been unpacked.
     """
 
-    def __init__(self, name: str, file: BinaryIO, packed: str, parts: Iterator[bytes] | None) -> None:
+    def __init__(self, name: str, file: BinaryIO, first: bytes) -> None:
         self.name = name
-        self.packed = packed
+        self._feed = Feed(first, file)
+        seekable = file is not sys.stdin.buffer and file.seekable()
+        self.packed, parts = _unpacked(name, self._feed, seekable)
         self.problem = ""
         self.size = 0
+        self.length = _length(file)
+        self.tick: Callable[[int], None] = lambda taken: None
         self._file = file
         self._kept: BinaryIO | None = None
         self._parts = None if parts is None else self._guarded(parts)
@@ -47,6 +55,7 @@ class Source:
     def _first(self) -> bytes:
         """Read the head."""
         if self._parts is None:
+            self._file.seek(0)
             head = self._file.read(HEAD)
             self.size = self._file.seek(0, io.SEEK_END)
             return head
@@ -58,15 +67,23 @@ class Source:
         return head
 
     def _guarded(self, parts: Iterator[bytes]) -> Iterator[bytes]:
-        """Hand out a stream's parts; damage ends it and is kept as the problem."""
+        """Hand out a stream's parts; damage ends it and is kept as the problem, with where in the file it is."""
         try:
             yield from parts
-        except (EOFError, lzma.LZMAError, zlib.error, OSError, MemoryError) as broken:
-            self.problem = f"{self.name}: the {self.packed or 'input'} stream is damaged or cut short ({_said(broken)})"
+        except EOFError:
+            self.problem = (
+                f"{self.name}: the {self.packed} file itself ends early, at offset {self._feed.taken} within its "
+                "stream; expected the rest of it"
+            )
+        except OSError as broken:
+            self.problem = f"{self.name}: cannot be read on after offset {self._feed.taken}: {_said(broken)}"
         except Exception as broken:
-            if type(broken).__name__ != "ZstdError":
+            if not isinstance(broken, (lzma.LZMAError, zlib.error, MemoryError)) and not _is_zstd(broken):
                 raise
-            self.problem = f"{self.name}: the zstd stream is damaged or cut short ({_said(broken)})"
+            self.problem = (
+                f"{self.name}: the {self.packed} stream is damaged before offset {self._feed.taken} of the file; "
+                f"expected one that can be unpacked ({_said(broken)})"
+            )
 
     def settle(self) -> None:
         """Make every byte readable at any place. Errors: TraceError, when there are too many bytes."""
@@ -78,6 +95,7 @@ class Source:
         self.size = len(self.head)
         for part in self._parts:
             self.size += len(part)
+            self.tick(self._feed.taken)
             if self.size > MOST_UNPACKED:
                 limit = MOST_UNPACKED >> 30
                 raise TraceError(f"{self.name}: unpacks to more than {limit} GiB; unpack and cut it first")
@@ -114,15 +132,36 @@ def _said(problem: BaseException) -> str:
     return " ".join(str(problem).split()) or type(problem).__name__
 
 
-def _raw(first: bytes, file: BinaryIO) -> Iterator[bytes]:
-    """Hand out a stream that cannot be read twice, beginning with what was already taken from it."""
-    part = first
-    while part:
-        yield part
-        part = file.read(CHUNK)
+def _length(file: BinaryIO) -> int:
+    """Return how many bytes a file has, 0 where that is not known, as of a pipe."""
+    try:
+        return os.fstat(file.fileno()).st_size
+    except OSError:
+        return 0
 
 
-def _streams(make: Callable[[], Any], parts: Iterator[bytes], magic: bytes) -> Iterator[bytes]:
+def _is_zstd(problem: BaseException) -> bool:
+    """Tell whether an error is zstd's, whichever package raises it."""
+    return type(problem).__name__ == "ZstdError"
+
+
+class Feed:
+    """The bytes of a stream that cannot be read twice, beginning with what was taken from it: ``taken`` so far."""
+
+    def __init__(self, first: bytes, file: BinaryIO) -> None:
+        self.first = first
+        self._file = file
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        part = self.first
+        while part:
+            self.taken += len(part)
+            yield part
+            part = self._file.read(CHUNK)
+
+
+def _streams(make: Callable[[], Any], parts: Iterable[bytes], magics: tuple[bytes, ...]) -> Iterator[bytes]:
     """Unpack one or more streams that stand one after another, never more than a chunk at a time."""
     unpack: Any = None
     waiting = b""
@@ -131,9 +170,9 @@ def _streams(make: Callable[[], Any], parts: Iterator[bytes], magic: bytes) -> I
         while True:
             if unpack is None:
                 waiting = waiting.lstrip(b"\x00")
-                if len(waiting) < len(magic):
+                if len(waiting) < len(magics[0]):
                     break
-                if not waiting.startswith(magic):
+                if not waiting.startswith(magics):
                     return
                 unpack = make()
             out = unpack.decompress(waiting, CHUNK)
@@ -145,28 +184,7 @@ def _streams(make: Callable[[], Any], parts: Iterator[bytes], magic: bytes) -> I
             if out:
                 yield out
     if unpack is not None:
-        raise EOFError("its end is missing")
-
-
-class _Parts(io.RawIOBase):
-    """A readable file made of parts, for a library that wants a file."""
-
-    def __init__(self, parts: Iterator[bytes]) -> None:
-        self._parts = parts
-        self._rest = b""
-
-    def readable(self) -> bool:
-        """Tell that it can be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer with what comes next."""
-        if not self._rest:
-            self._rest = next(self._parts, b"")
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
+        raise EOFError
 
 
 def _zstd_module(name: str, otherwise: str) -> Any:
@@ -181,24 +199,12 @@ def _zstd_module(name: str, otherwise: str) -> Any:
     )
 
 
-def _zstd(name: str, parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Unpack a stream of zstd."""
-    file = io.BufferedReader(_Parts(parts))
-    zstd = _zstd_module(name, "or unpack the file with zstd -d first")
-    stream: Any
-    if hasattr(zstd, "ZstdFile"):
-        stream = zstd.ZstdFile(file)
-    else:
-        stream = zstd.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-    while part := stream.read(CHUNK):
-        yield part
-
-
 class Unpacker:
     """Unpacks pieces that stand within a recording, packed by ``zlib`` or ``zstd``. Errors: TraceError, for others."""
 
     def __init__(self, name: str, packing: str, otherwise: str = "or record without compression") -> None:
         self._zstd: Any = None
+        self._going: Any = None
         if packing == "zstd":
             self._zstd = _zstd_module(name, otherwise)
         elif packing != "zlib":
@@ -210,18 +216,26 @@ class Unpacker:
             return zlib.decompressobj()
         return self._zstd.ZstdDecompressor() if hasattr(self._zstd, "ZstdFile") else _ZstdStream(self._zstd)
 
-    def feed(self, stream: Any, data: bytes, size: int) -> bytes | None:
-        """Unpack what follows of a stream, at most ``size`` bytes; None when it is damaged."""
+    def more(self, data: bytes, size: int) -> bytes | None:
+        """Unpack what follows of streams that go on from piece to piece, at most ``size`` bytes; None for damage."""
+        out = b""
         try:
-            return bytes(stream.decompress(data, size))
+            while data and len(out) < size:
+                if self._going is None or self._going.eof:
+                    self._going = self.stream()
+                out += self._going.decompress(data, size - len(out))
+                data = self._going.unused_data if self._going.eof else b""
         except Exception as broken:
-            if not isinstance(broken, (zlib.error, EOFError, MemoryError)) and type(broken).__name__ != "ZstdError":
+            if not isinstance(broken, (zlib.error, EOFError, MemoryError)) and not _is_zstd(broken):
                 raise
+            self._going = None
             return None
+        return out[:size]
 
     def unpack(self, data: bytes, size: int) -> bytes:
         """Unpack one piece that should have ``size`` bytes; nothing if it is damaged."""
-        return self.feed(self.stream(), data, size) or b""
+        self._going = None
+        return self.more(data, size) or b""
 
 
 class _ZstdStream:
@@ -230,34 +244,37 @@ class _ZstdStream:
     It is fed a few bytes at a time, since what they unpack to has no other limit.
     """
 
+    unconsumed_tail = b""
+
     def __init__(self, module: Any) -> None:
-        self._new = module.ZstdDecompressor().decompressobj
-        self._stream = self._new()
+        self._stream = module.ZstdDecompressor().decompressobj()
+        self.eof = False
+        self.unused_data = b""
 
     def decompress(self, data: bytes, size: int) -> bytes:
-        """Unpack what follows, at most ``size`` bytes."""
-        out = bytearray()
-        while data and len(out) < size:
-            if self._stream.eof:
-                self._stream = self._new()
-            out += self._stream.decompress(data[:SLICE])
-            data = self._stream.unused_data + data[SLICE:] if self._stream.eof else data[SLICE:]
-        return bytes(out[:size])
+        """Unpack what follows, ``size`` bytes or some more; what was not looked at is ``unconsumed_tail``."""
+        out, at = bytearray(), 0
+        while at < len(data) and len(out) < size and not self.eof:
+            out += self._stream.decompress(data[at : at + SLICE])
+            at += SLICE
+            self.eof = self._stream.eof
+        self.unconsumed_tail = data[at:]
+        if self.eof:
+            self.unused_data = self._stream.unused_data + data[at:]
+        return bytes(out)
 
 
-def _unpacked(name: str, file: BinaryIO, first: bytes) -> tuple[str, Iterator[bytes] | None]:
+def _unpacked(name: str, feed: Feed, seekable: bool) -> tuple[str, Iterator[bytes] | None]:
     """Choose the unpacker by the first bytes; None for a plain file that can be read at any place."""
-    parts = _raw(first, file)
+    first = feed.first
     if first.startswith(XZ):
-        return "xz", _streams(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY), parts, XZ)
+        return "xz", _streams(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY), feed, (XZ,))
     if first.startswith(GZIP):
-        return "gzip", _streams(lambda: zlib.decompressobj(31), parts, GZIP)
-    if first.startswith(ZSTD):
-        return "zstd", _zstd(name, parts)
-    if file is not sys.stdin.buffer and file.seekable():
-        file.seek(0)
-        return "", None
-    return "", parts
+        return "gzip", _streams(lambda: zlib.decompressobj(31), feed, (GZIP,))
+    if first.startswith((ZSTD, *ZSTD_SKIPPED)):
+        unpacker = Unpacker(name, "zstd", "or unpack the file with zstd -d first")
+        return "zstd", _streams(unpacker.stream, feed, (ZSTD, *ZSTD_SKIPPED))
+    return "", None if seekable else iter(feed)
 
 
 def open_source(path: str) -> Source:
@@ -275,7 +292,7 @@ def open_source(path: str) -> Source:
         raise TraceError(f"{name!r} is no file name") from None
     if not first:
         raise TraceError(f"{name}: is empty; expected a recording")
-    source = Source(name, file, *_unpacked(name, file, first))
+    source = Source(name, file, first)
     if not source.head:
         raise TraceError(source.problem or f"{name}: unpacks to nothing; expected a recording")
     return source

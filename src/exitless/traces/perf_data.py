@@ -69,7 +69,7 @@ class PerfData(LinuxReader):
         self._word = struct.Struct(order + "Q")
         self._pair = struct.Struct(order + "II")
         self._unpacker: Unpacker | None = None
-        self._stream: object = None
+        self._left = b""
 
     @classmethod
     def recognises(cls, head: bytes) -> bool:
@@ -121,7 +121,7 @@ class PerfData(LinuxReader):
             if not data:
                 break
             at += len(data)
-            self.done += len(data)
+            self.passed(len(data))
             rest += data
             used, rounds = self._some(rest, at - len(rest))
             if used < 0:
@@ -270,14 +270,13 @@ class PerfData(LinuxReader):
         """Unpack records that perf has packed; they go on from one packed record to the next."""
         if self._unpacker is None:
             self._unpacker = Unpacker(self.source.name, "zstd", "or record without -z")
-            self._stream, self._left = self._unpacker.stream(), b""
         begin, end = at + 8, at + size
         if kind == COMPRESSED2:
             begin, end = at + 16, min(end, at + 16 + self._word_at(data, at + 8, 8))
-        out = self._unpacker.feed(self._stream, data[begin:end], MOST_UNPACKED)
+        out = self._unpacker.more(data[begin:end], MOST_UNPACKED)
         if out is None:
             self.problem(f"{self.source.name}: the packed record at offset {place + at} is damaged")
-            self._stream, self._left = self._unpacker.stream(), b""
+            self._left = b""
             return False
         self._left += out
         used, rounds = self._some(self._left, place + at)

@@ -5,7 +5,7 @@ A reader maps, it does not think: it says which kind of event each record is and
 
 import importlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from exitless.errors import TraceError
@@ -39,9 +39,10 @@ class Reader:
     Shapes: ``kinds`` counts every record by the tracer's own name for its kind, ``names`` explains those names;
     ``problems`` are sentences about damage: with any of them the result is partial; ``notes`` are sentences on how
     the result is to be taken; ``marks`` are what somebody wrote into the recording, with its time in ps. ``done`` of
-    ``size`` bytes have been read. Units: ``clock_hz`` is 0 for a clock in ns;
-    ``clock_origin`` says where it comes from: recorded, given or assumed. ``host`` is what the recording says of the
-    machine it was made on: kernel, processor; "" for nothing. ``commands`` names threads.
+    ``size`` bytes have been read, of which ``tick`` is told at once, whether rows come of them or not. Units:
+    ``clock_hz`` is 0 for a clock in ns; ``clock_origin`` says where it comes from: recorded, given or assumed. ``host``
+    is what the recording says of the machine it was made on: kernel, processor; "" for nothing. ``commands`` names
+    threads.
     """
 
     format = ""
@@ -68,6 +69,7 @@ class Reader:
         self.marks: list[tuple[int, str]] = []
         self.done = 0
         self.size = 0
+        self.tick: Callable[[int], None] = lambda done: None
 
     @classmethod
     def recognises(cls, head: bytes) -> bool:
@@ -106,6 +108,11 @@ class Reader:
         """Name a hypercall of the hypervisor that was recorded."""
         return hypercall_name(number)
 
+    def passed(self, count: int) -> None:
+        """Tell that some more bytes have been read."""
+        self.done += count
+        self.tick(self.done)
+
     def problem(self, sentence: str) -> None:
         """Keep a sentence about damage; after many, only that there are more."""
         if len(self.problems) < MOST_PROBLEMS:
@@ -142,16 +149,28 @@ def reader_of(source: Source, clock_hz: int = 0) -> Reader | None:
     for reader in readers():
         if reader.recognises(source.head):
             source.settle()
-            return reader(source, clock_hz if reader.wants_clock else 0)
+            try:
+                return reader(source, clock_hz if reader.wants_clock else 0)
+            except TraceError as told:
+                raise because_of(source, told) from None
     return None
+
+
+def because_of(source: Source, told: TraceError) -> TraceError:
+    """Return the sentence that a recording cannot be used; when its packed file is cut or damaged, that comes first."""
+    if not source.problem or source.problem in str(told):
+        return told
+    rest = str(told).removeprefix(f"{source.name}: ")
+    return TraceError(f"{source.problem}; the {source.size} bytes that were unpacked are too few: {rest}")
 
 
 def unknown(source: Source, more: str = "") -> TraceError:
     """Return the sentence that no reader knows a recording; ``more`` names what else was expected."""
     known = " or ".join(reader.what for reader in readers())
     start = _looks_like(source.head)
-    return TraceError(
-        f"{source.name}: no reader knows this; it starts at offset 0 with {start}, expected {known}{more}"
+    return because_of(
+        source,
+        TraceError(f"{source.name}: no reader knows this; it starts at offset 0 with {start}, expected {known}{more}"),
     )
 
 

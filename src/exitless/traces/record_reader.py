@@ -33,8 +33,9 @@ class RecordReader(Reader):
 
     def rows(self) -> Iterator[list[Row]]:
         for first in range(0, self.events, ROWS):
-            self.done = min(first + ROWS, self.events)
-            yield list(self.record.rows(first, self.done))
+            end = min(first + ROWS, self.events)
+            self.passed(end - first)
+            yield list(self.record.rows(first, end))
 
     def unread(self) -> Counter[str]:
         return Counter()

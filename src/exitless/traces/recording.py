@@ -106,11 +106,11 @@ class Maker:
 def record_of(reader: Reader, tick: Callable[[int], None] | None = None) -> Record:
     """Read a recording to its end into a record; ``tick`` is told how many bytes are behind it. Errors: TraceError."""
     maker = Maker(reader)
+    if tick is not None:
+        reader.tick = tick
     for rows in reader.rows():
         for row in rows:
             maker.row(row)
-        if tick is not None:
-            tick(reader.done)
     order = maker.sort_vcpus()
     record = maker.record
     vcpus = [reader.vcpus[n] for n in order]

@@ -9,8 +9,8 @@ from typing import Final
 
 from exitless.errors import TraceError
 from exitless.traces import ftrace_text, perf_script
-from exitless.traces.opening import Source
-from exitless.traces.text_lines import FtraceLine, PerfLine
+from exitless.traces.opening import CHUNK, Source
+from exitless.traces.text_line import FtraceLine, PerfLine
 
 QUOTE: Final = re.compile(r"(?:[>|] ?)+")
 HARD: Final = str.maketrans("\u00a0\u2007\u202f", "   ")
@@ -76,7 +76,7 @@ def repaired(source: Source) -> tuple[Source, Repair | None]:
         raise TraceError(f"{source.name}: --repair takes texts of up to {MOST >> 20} MiB; this one is larger")
     done = Repair(source.read_at(0, source.size).decode("utf-8", "replace"))
     data = "\n".join(done.lines).encode() + b"\n"
-    after = Source(source.name, io.BytesIO(data), source.packed, None)
+    after = Source(source.name, io.BytesIO(data), data[:CHUNK])
     after.problem = source.problem
     source.close()
     return after, done

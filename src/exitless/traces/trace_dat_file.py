@@ -302,7 +302,7 @@ def pieces_of(reader: Reader, buffer: Buffer, part: Part) -> Iterator[tuple[byte
     piece = max(PIECE // buffer.page_size, 1) * buffer.page_size
     for at in range(part.offset, end, piece):
         data = source.read_at(at, min(piece, end - at))
-        reader.done += len(data)
+        reader.passed(len(data))
         yield data, at
 
 
@@ -317,7 +317,7 @@ def packed_pieces(reader: Reader, buffer: Buffer, part: Part, end: int) -> Itera
             packed, whole = at.numbers("II", "the size of a packed piece")
             place = at.at
             data = at.block(packed, "a packed piece")
-            reader.done += packed
+            reader.passed(packed)
             if whole > MOST_SECTION:
                 reader.problem(f"{name}: the piece of pCPU {part.cpu} at offset {place} is too large ({whole} bytes)")
                 continue

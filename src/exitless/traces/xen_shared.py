@@ -58,7 +58,6 @@ class Shared:
         self.unowned: i64 = 0
         self.lost_events = 0
         self.lost_intervals = 0
-        self.done = 0
 
     def start(self, origin: int) -> None:
         """Set the time stamp that counts as zero."""

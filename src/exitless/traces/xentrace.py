@@ -116,7 +116,7 @@ class Xentrace(Reader):
         """Hand out rows merged by time stamp; at equal stamps the lower pCPU comes first."""
         columns, shared = Columns([]), self.shared
         pcpus = [
-            Window(shared, cpu, *self.windows[cpu], self.source.read_at, self.problem, columns, self.keeps)
+            Window(shared, cpu, *self.windows[cpu], self._read, self.problem, columns, self.keeps)
             for cpu in sorted(self.windows)
         ]
         self.of_pcpu = {int(p.cpu): p for p in pcpus}
@@ -127,10 +127,15 @@ class Xentrace(Reader):
         more = True
         while more:
             more = weave.fill()
-            self.done = shared.done
             yield columns
             columns.fill = 0
         self._finish([int(p.last_ps) for p in pcpus])
+
+    def _read(self, offset: int, count: int) -> bytes:
+        """Read a part of a window."""
+        data = self.source.read_at(offset, count)
+        self.passed(len(data))
+        return data
 
     def _finish(self, last_ps: list[int]) -> None:
         """Sum up what the pCPUs' windows held."""

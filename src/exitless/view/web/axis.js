@@ -12,7 +12,8 @@ function ticks() {
 
 function drawRuler(c, width, height) {
   const scale = scaleOf();
-  document.getElementById("rulerhead").textContent = offsetText(scale);
+  const head = document.getElementById("rulerhead"), offset = offsetText(scale);
+  if (head.textContent !== offset) head.textContent = offset;
   const chip = clock(state.cursor, scale);
   const chipWidth = textWidth(c, chip, FONT.mono) + 16;
   const at = xOf(state.cursor);
@@ -120,5 +121,5 @@ function drawMini(c, width, height) {
   const names = pcpus.length > 1 ? `pCPU${pcpus[0]}–${pcpus[pcpus.length - 1]}` : pcpus.length ? `pCPU${pcpus[0]}` : "no pCPU";
   const head = `${state.t1 - state.t0 < SPAN ? `${brief(state.t1 - state.t0)} of` : "all"} ${brief(SPAN)}\n${names} · exits`;
   const node = document.getElementById("minihead");
-  if (node.innerText !== head) node.innerText = head;
+  if (node.dataset.head !== head) { node.dataset.head = head; node.innerText = head; }
 }

@@ -52,13 +52,16 @@ function prepare(canvas, width, height) {
 
 const widths = new Map();
 function textWidth(c, text, font) {
-  const key = font + text;
-  if (!widths.has(key)) {
-    if (widths.size > 4000) widths.clear();
+  if (!widths.has(font)) widths.set(font, new Map());
+  const known = widths.get(font);
+  let wide = known.get(text);
+  if (wide === undefined) {
+    if (known.size > 4000) known.clear();
     c.font = font;
-    widths.set(key, c.measureText(text).width);
+    wide = c.measureText(text).width;
+    known.set(text, wide);
   }
-  return widths.get(key);
+  return wide;
 }
 
 // Seven signs, 9 px, about their centre: filled down, open square, filled up, two bars, diamond, dot, cross.

@@ -1,6 +1,6 @@
 // The lanes on the canvas: what fits is drawn itself, what does not becomes shares of a pixel's time.
 
-let view = { width: 100, places: { lanes: [], heads: [], height: 0 }, marks: 0, frame: 0 };
+let view = { width: 100, places: { lanes: [], heads: [], height: 0 }, marks: 0, frame: 0, told: -1e9 };
 
 function xOf(time) { return (time - state.t0) / (state.t1 - state.t0) * view.width; }
 function timeOf(x) { return state.t0 + x / view.width * (state.t1 - state.t0); }

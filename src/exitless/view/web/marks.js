@@ -18,13 +18,16 @@ function drawDevice(c, r, lane, place, j, ink) {
     if (flat[i + 3]) { c.fillRect(x - 0.5, y, 1, h / 2); c.fillRect(x - 2.5, y + h / 2, 5, 1); }
     else c.fillRect(x - 1, y, 2, h);
     const next = k + 1 < many.length ? xOf(flat[many[k + 1]]) : view.width;
+    if (mine || next - x < LEAST) return;
     const queue = lane.members.length > 1 ? `${r.sources[flat[i + 1]]} ` : "";
     const text = `${queue}#${flat[i + 2]}${flat[i + 3] ? " merged" : ""}`;
-    if (!mine) besides(c, text, x + 7, next, place.y + place.h / 2, C.second);
+    besides(c, text, x + 7, next, place.y + place.h / 2, C.second);
   });
   c.globalAlpha = ink;
 }
 
+// No text fits in less, in pixels: what a crowd is not even asked for.
+const LEAST = 20;
 function besides(c, text, x, limit, y, colour) {
   if (x + textWidth(c, text, FONT.text) + 6 > limit) return;
   c.font = FONT.text;
@@ -54,8 +57,8 @@ function drawRoutes(c, r, lane, place, j, ink) {
     c.beginPath();
     c.arc(x, y, 3, 0, 7);
     c.stroke();
-    if (mine) return;
     const next = k + 1 < seen.length ? xOf(r.routes[seen[k + 1]]) : view.width;
+    if (mine || next - x < LEAST) return;
     const vector = r.routes[i + 2];
     const text = vector < 0 ? `${r.routes[i + 1]}: posted to ${vcpuName(r, r.routes[i + 4])}`
       : `${r.routes[i + 1]}: host ${hex(vector)}${r.routes[i + 3] >= 0 ? `, pCPU${r.routes[i + 3]}` : ""}`;

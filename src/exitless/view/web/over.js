@@ -2,14 +2,17 @@
 
 function drawOver() {
   const svg = document.getElementById("over");
-  svg.setAttribute("width", view.width);
-  svg.setAttribute("height", view.places.height);
   const x = xOf(state.cursor);
   let out = "";
   if (x >= -1 && x <= view.width + 1) out += `<path class="line" d="M${x.toFixed(1)} 0V${view.places.height}"/>`;
   const j = selected();
-  if (j) out += touchLines(j) + way(j) + elsewhere(j);
+  if (j) out += elsewhere(j) || touchLines(j) + way(j);
   out += measureMark();
+  const shape = `${view.width} ${view.places.height} ${out}`;
+  if (svg.shape === shape) return;
+  svg.shape = shape;
+  svg.setAttribute("width", view.width);
+  svg.setAttribute("height", view.places.height);
   svg.innerHTML = out;
 }
 

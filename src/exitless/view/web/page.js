@@ -1,6 +1,7 @@
 // State, address, and what is drawn again after a change.
 
-let pending = 0, parts = true, goal = null;
+const NARROW = matchMedia("(max-width: 900px)"), CALM = matchMedia("(prefers-reduced-motion: reduce)");
+let pending = 0, parts = true, goal = null, toldTimer = 0;
 
 function changed() { parts = true; ask(); writeHash(); }
 function ask() { if (!pending) pending = requestAnimationFrame(frame); }
@@ -37,8 +38,7 @@ function drawPicture() {
   if (state.compare) { drawCompare(); return; }
   const left = document.querySelector(".left"), lanes = document.getElementById("lanes");
   view.width = Math.max(60, lanes.clientWidth - 112);
-  const narrow = matchMedia("(max-width: 900px)").matches;
-  view.places = layout(rec(), narrow ? 1e9 : lanes.clientHeight - 6);
+  view.places = layout(rec(), NARROW.matches ? 1e9 : lanes.clientHeight - 6);
   const height = view.places.height;
   if (view.shape !== `${view.width} ${height}`) {
     view.shape = `${view.width} ${height}`;
@@ -80,12 +80,17 @@ function drawLabels() {
   document.getElementById("labels").innerHTML = heads.join("") + lanes.join("");
 }
 
+// A text that changes in every frame is laid out in every frame: the numbers are told five times a second.
 function drawStatus() {
   const node = document.getElementById("say"), r = rec();
   const j = selected();
   if (node.textContent !== state.said) node.textContent = state.said;
-  document.getElementById("next").textContent = j && j.source >= 0 ? `next ${r.sources[j.source]}` : "next interrupt";
-  document.getElementById("numbers").textContent = `${group(String(view.marks))} marks, frame ${Math.max(1, Math.round(view.frame))} ms`;
+  const next = document.getElementById("next"), word = j && j.source >= 0 ? `next ${r.sources[j.source]}` : "next interrupt";
+  if (next.textContent !== word) next.textContent = word;
+  const numbers = document.getElementById("numbers"), now = performance.now();
+  if (now < view.told + 200) { clearTimeout(toldTimer); toldTimer = setTimeout(drawStatus, 210); return; }
+  view.told = now;
+  numbers.textContent = `${group(String(view.marks))} marks, frame ${Math.max(1, Math.round(view.frame))} ms`;
 }
 
 function drawFacts() {
@@ -113,8 +118,7 @@ function setView(t0, t1, eased = false) {
   let span = Math.max(5000, Math.min(SPAN * 1.02, t1 - t0));
   let from = t0 + (t1 - t0 - span) / 2;
   from = Math.max(-0.01 * SPAN, Math.min(SPAN * 1.01 - span, from));
-  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if (eased && !calm) goal = { from: [state.t0, state.t1], to: [from, from + span], began: performance.now(), lasts: 120 };
+  if (eased && !CALM.matches) goal = { from: [state.t0, state.t1], to: [from, from + span], began: performance.now(), lasts: 120 };
   else { goal = null; state.t0 = from; state.t1 = from + span; }
   ask();
 }

@@ -90,17 +90,18 @@ function drawSpans(c, p, least, wide, bar, colours, ink, solid = 99) {
 }
 
 // A stack for every pixel, its height the share of time; from the class `solid` on at least one pixel high. They become
-// one picture and one mark: thousands of little rectangles are what makes a canvas slow.
+// one picture and one mark: thousands of little rectangles are what makes a canvas slow. The strip is no larger than a lane's
+// bar, since the browser copies all of it each time that it is drawn and then written again.
 const strip = document.createElement("canvas");
-let stripImage = null;
+strip.width = strip.height = 1;
+const stripImages = new Map();
 function drawShares(c, bins, classes, bar, colours, solid, step = 1) {
   const wide = Math.floor(bins.length / classes), rows = Math.round(bar.h), inks = colours.map(wordOf);
   const to = strip.getContext("2d", { willReadFrequently: true });
-  if (!stripImage || stripImage.width !== wide || stripImage.height !== rows) {
-    if (strip.width < wide) strip.width = wide;
-    stripImage = to.createImageData(wide, rows);
-  }
-  const dots = new Uint32Array(stripImage.data.buffer);
+  if (strip.width < wide || strip.height < rows) { strip.width = Math.max(strip.width, wide); strip.height = Math.max(strip.height, rows); }
+  let image = stripImages.get(rows);
+  if (!image || image.width !== wide) stripImages.set(rows, image = to.createImageData(wide, rows));
+  const dots = new Uint32Array(image.data.buffer);
   let first = wide, last = -1;
   for (let x = 0; x < wide; x++) {
     let foot = rows;
@@ -115,7 +116,7 @@ function drawShares(c, bins, classes, bar, colours, solid, step = 1) {
     if (foot < rows) { last = x; if (first === wide) first = x; }
   }
   if (last < 0) return;
-  to.putImageData(stripImage, 0, 0, first, 0, last + 1 - first, rows);
+  to.putImageData(image, 0, 0, first, 0, last + 1 - first, rows);
   c.imageSmoothingEnabled = false;
   c.drawImage(strip, first, 0, last + 1 - first, rows, first * step, bar.y, (last + 1 - first) * step, bar.h);
   view.marks++;
