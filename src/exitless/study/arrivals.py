@@ -74,6 +74,7 @@ class Arrivals:
         self.stopped: dict[int, int] = {}
         self.began: dict[int, int] = {}
         self.dark = 0
+        self.missed = 0
         self.windowless = Windowless()
 
     def rows(self, rows: Iterable[Row]) -> None:
@@ -159,6 +160,8 @@ class Arrivals:
             cpu.first_state = old
         if cpu.lost and new == RunState.RUNNING:
             self._resume(time, vcpu, cpu)
+        elif not cpu.lost and cpu.state != UNKNOWN and cpu.state != old:
+            self._missed(time, vcpu, cpu)
         if new == RunState.BLOCKED:
             cpu.blocked_at = time
             if turn.reason != Exit.HLT:
@@ -193,6 +196,10 @@ class Arrivals:
             self._close(vcpu, cpu)
         if cpu.lost:
             self._resume(time, vcpu, cpu)
+        elif cpu.state != UNKNOWN and cpu.state != RunState.RUNNING:
+            self._missed(time, vcpu, cpu)
+            self._thing(time, 1, vcpu, Given.BACK)
+            cpu.state = RunState.RUNNING
         cpu.enters = True
         cpu.pcpu = turn.pcpu
         cpu.turn = turn
@@ -210,6 +217,14 @@ class Arrivals:
         cpu.lost = False
         self._thing(time, 0, vcpu, Given.WAKE)
         self._thing(time, 1, vcpu, Given.BACK)
+
+    def _missed(self, time: int, vcpu: int, cpu: Seen) -> None:
+        """A change of runstate was not recorded: whatever the vCPU was last seen in, it is no longer."""
+        self.missed += 1
+        if cpu.state == RunState.OFFLINE:
+            self._thing(time, 0, vcpu, Given.ONLINE)
+        elif cpu.state == RunState.BLOCKED:
+            self._thing(time, 0, vcpu, Given.WAKE)
 
     def _close(self, vcpu: int, cpu: Seen) -> None:
         """The guest is entered again: all that will be known of its last exit is known, unless the next exit tells."""
