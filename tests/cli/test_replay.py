@@ -1,5 +1,6 @@
 """``exitless replay``: recorded counts as they are, given rows marked, predicted rows near, and how it refuses."""
 
+import io
 import json
 import lzma
 import struct
@@ -172,7 +173,7 @@ def test_what_cannot_be_replayed_is_refused_in_one_sentence(tmp_path: Path, caps
     text, nobody = tmp_path / "t.bin", tmp_path / "n.bin"
     text.write_bytes(b"not a recording at all")
     nobody.write_bytes(window(0, runstate(1000, 1, 0, 0, 2), runstate(2000, 1, 0, 2, 1)))
-    for path, says in ((text, "no reader knows this"), (nobody, "belongs to a known vCPU"), (tmp_path / "no", "read")):
+    for path, says in ((text, "no reader knows this"), (nobody, "no exit and no entry"), (tmp_path / "no", "read")):
         status, out, err = said(capsys, str(path))
         assert (status, out) == (2, "") and says in err and len(err.splitlines()) == 1
 
@@ -220,6 +221,38 @@ def test_without_the_schedulers_records_a_pcpu_is_one_vcpu(
             assert abs(row["simulated"] - row["recorded"]) <= 0.03 * row["recorded"], quantity
 
 
+def test_the_hvm_class_alone_comes_through_a_pipe_as_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read more than once, which a pipe cannot be."""
+    data = only_hvm(excerpt("xen-pvh1-start"))
+    (tmp_path / "hvm.bin").write_bytes(data)
+    of_file = document(capsys, tmp_path / "hvm.bin")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert document(capsys, Path("-"))["rows"] == of_file["rows"]
+
+
+@pytest.mark.parametrize("path", [INTEL, "data/traces/xen-pvh1/xentrace.bin.xz"])
+def test_armings_of_the_hvm_class_alone_lie_between_no_restart_and_one_at_each_switch(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which switches a slice timer restarts is in no record of this class; that it can be none or all, bounds them.
+
+    These guests have a pCPU for each vCPU. Window exits do not depend on it, and stay predicted.
+    """
+    file = tmp_path / "hvm.bin"
+    whole = shared(path).read_bytes()
+    file.write_bytes(only_hvm(lzma.decompress(whole) if path.endswith(".xz") else whole))
+    d = document(capsys, file, "--cpu-hz", "2.6G")
+    rows = by_quantity(d)
+    row = rows["window armings"]
+    assert row["simulated"] < row["recorded"] < row["simulated_most"]
+    assert (row["basis"], row["difference_percent"]) == ("not predictable", None)
+    assert any("Armings are not predictable from this file" in note for note in d["notes"])
+    exits = rows["exits INTERRUPT_WINDOW" if path == INTEL else "exits vintr"]
+    assert exits["basis"] == "predicted" and abs(exits["difference_percent"]) < 10
+
+
 @pytest.mark.parametrize("name", EXCERPTS)
 @pytest.mark.parametrize("hvm", [False, True])
 def test_a_mask_without_armings_is_told_and_window_exits_are_predicted(
@@ -251,6 +284,24 @@ def test_whole_recordings_without_armings(path: str, tmp_path: Path, capsys: pyt
     exits = rows["exits INTERRUPT_WINDOW" if path == INTEL else "exits vintr"]
     assert exits["basis"] == "predicted" and abs(exits["difference_percent"]) < 10
     assert rows["window armings"]["basis"] == "not recorded"
+
+
+def test_a_mask_without_wake_ups_and_blocking_is_followed_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only who gets and loses a pCPU is recorded, no wake-up: what is given comes, and no row is 0 against many."""
+    path = tmp_path / "no-wakes.bin"
+    runs = (0x21011, 0x21021, 0x21031, 0x21101)
+    path.write_bytes(masked(excerpt("xen-pvh2-start"), lambda event: event >> 12 != 0x28 and (
+        event >> 12 != 0x21 or event in runs)))  # fmt: skip
+    d = document(capsys, path, "--cpu-hz", "2.6G")
+    rows = by_quantity(d)
+    for name, row in rows.items():
+        if row["basis"] == "given" and row["recorded"] > 20:
+            assert abs(row["simulated"] - row["recorded"]) <= 0.03 * row["recorded"], name
+        assert row["recorded"] or row["basis"] == "not recorded" or row["simulated"] <= 2, name
+    assert rows["wakeups"]["basis"] == rows["runstate blocked->runnable"]["basis"] == "not recorded"
+    assert any("changes of runstate are missing" in note for note in d["notes"])
 
 
 def test_a_mask_without_injections_leaves_nothing_to_predict(

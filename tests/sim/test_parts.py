@@ -150,7 +150,7 @@ def wired(train: int, load: int, queues: int = 1) -> Nic:
     nic = Nic(0, 5, 100)
     nic.wire_ps, nic.train, nic.descriptors = wire_time_ps(1518, TEN_GBIT), train, 8
     nic.gap_ps = mean_gap_ps(nic.wire_ps, train, load * 10)
-    nic.queues = [NicQueue(n, n) for n in range(queues)]
+    nic.queues = [NicQueue(n, 0, n) for n in range(queues)]
     return nic
 
 

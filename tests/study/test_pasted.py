@@ -242,3 +242,101 @@ def test_whatever_happens_to_a_table_it_is_read_or_refused(
         return
     assert t.counts and t.unlisted >= 0
     assert all(row.count >= 0 for row in t.exits.values())
+
+
+LISTS = {
+    "a name and a count": "EXTERNAL_INTERRUPT 471831\nMSR_WRITE 238932\n",
+    "count first": " 471,831 EXTERNAL_INTERRUPT\n 238,932 MSR_WRITE\n",
+    "columns in another order": "EXTERNAL_INTERRUPT 68.58% 471831 2.34us\nMSR_WRITE 23.07% 238932 1.56us\n",
+    "Markdown": "| exit | count |\n| --- | ---: |\n| EXTERNAL_INTERRUPT | 471 831 |\n| MSR_WRITE | 238 932 |\n",
+    "older and shorter names": "EXT_INT 471831\nWRMSR 238932\n",
+    "words": "External interrupts: 471831\nMSR write: 238932\n",
+    "names cut short": "EXTERNAL_INT 471831\nMSR_WRITE 238932\n",
+    "perf's rows without their heading": (
+        "EXTERNAL_INTERRUPT  471831  66.39%  68.58%  0.64us  65.42us  2.34us ( +-   0.11% )\n"
+        "         MSR_WRITE  238932  33.61%  23.07%  0.48us  41.05us  1.56us ( +-   0.14% )\n"
+    ),
+    "kvmexit": (
+        "PID      TID      KVM_EXIT_REASON                     COUNT\n"
+        "7 8 EXIT_REASON_EXTERNAL_INTERRUPT 471830\n7 8 MSR_WRITE 238932\n7 9 EXTERNAL_INTERRUPT 1\n"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", list(LISTS))
+def test_lists_of_exits_are_read_however_they_are_written(what: str) -> None:
+    t = read_pasted(LISTS[what], "mail")
+    assert t.counts == {"EXTERNAL_INTERRUPT": 471831, "MSR_WRITE": 238932} and t.total == 710763
+    assert t.vendor == "vmx"
+
+
+def test_a_list_may_have_a_total_and_shares_of_it() -> None:
+    t = read_pasted("HLT 60 %\nMSR_WRITE 30.5 %\ntotal 2000\n", "mail")
+    assert t.counts == {"HLT": 1200, "MSR_WRITE": 610} and (t.total, t.unlisted) == (2000, 190)
+    with pytest.raises(TraceError, match="mail:1: HLT has a share and no count"):
+        read_pasted("HLT 60 %\nMSR_WRITE 30.5 %\n", "mail")
+
+
+def test_counts_in_thousands_and_millions_are_said_to_be_rounded() -> None:
+    t = read_pasted("HLT 1.5M\nMSR_WRITE 30k\n", "mail")
+    assert t.counts == {"HLT": 1_500_000, "MSR_WRITE": 30_000} and any("rounded" in note for note in t.notes)
+    assert read_pasted("VMEXIT 307.5k\nHLT 34.6k\n", "mail").total == 307_500
+
+
+def test_records_of_xen_s_need_no_row_of_all_exits() -> None:
+    t = read_pasted("VMMCALL 140998\nINTR_WINDOW 82733\nHLT 34638\n", "mail")
+    assert t.format == "xentrace summary" and t.total is None and t.exits["VMCALL"].count == 140998
+
+
+def test_amd_s_list_keeps_amd_s_names() -> None:
+    t = read_pasted("msr 524213\nhlt 262080\nvintr 262080\n", "mail")
+    assert t.vendor == "svm" and t.total == 1_048_373 and t.counts["vintr"] == 262_080
+
+
+@pytest.mark.parametrize("text", ["kvm_exit: 49849\nkvm_eoi: 22421\n", " kvm_exit 49849 1000\n kvm_eoi  22421 100\n"])
+def test_tracepoints_with_their_counts_are_counters(text: str) -> None:
+    t = read_pasted(text, "mail")
+    assert t.format == "counts of tracepoints" and t.records == {"kvm_exit": 49849, "kvm_eoi": 22421}
+    assert t.total == 49849
+
+
+def test_the_first_of_two_tables_is_read_also_where_its_last_line_is_missing() -> None:
+    head, row = KVM.splitlines()[2], KVM.splitlines()[4]
+    t = read_pasted(f"Before\n{head}\n{row}\n\nAfter\n{head}\n{row.replace('471831', '6622')}\n", "mail")
+    assert t.counts == {"EXTERNAL_INTERRUPT": 471831} and any("1 more tables" in note for note in t.notes)
+
+
+def one(whom: str, count: int) -> str:
+    """Make a table of one row for somebody."""
+    head = KVM.splitlines()[2]
+    return (
+        f"Analyze events for {whom}:\n\n{head}\n HLT {count} 100.00% 100.00% 1us 2us 1us ( +- 1% )\n"
+        f"\nTotal Samples:{count}, Total events handled time:{count}us.\n\n"
+    )
+
+
+def test_tables_of_single_vcpus_or_machines_add_up_and_those_of_all_do_not() -> None:
+    t = read_pasted(one("all VMs, VCPU 0", 10) + one("all VMs, VCPU 1", 5), "mail")
+    assert (t.counts, t.total, t.problems) == ({"HLT": 15}, 15, [])
+    assert any("tables of 2 add up" in note for note in t.notes)
+    assert read_pasted(one("pid(s) 7, all VCPUs", 10) + one("pid(s) 8, all VCPUs", 5), "mail").total == 15
+    assert read_pasted(one("all VMs, all VCPUs", 10) + one("all VMs, VCPU 1", 5), "mail").total == 10
+    assert read_pasted(one("all VMs, VCPU 0", 10) + one("all VMs, VCPU 0", 5), "mail").total == 10
+
+
+def test_rows_of_one_reason_with_other_flags_add_up_while_their_shares_do() -> None:
+    head = KVM.splitlines()[2]
+    rows = "HLT 90 90.00% 50% 1us 2us 1us ( +- 1% )\nHLT 10 10.00% 50% 1us 2us 1us ( +- 1% )\n"
+    assert read_pasted(f"{head}\n{rows}Total Samples:100, Total events handled time:2us", "m").counts == {"HLT": 100}
+    with pytest.raises(TraceError, match="HLT has a row already"):
+        read_pasted(f"{head}\n{rows.replace('10.00%', '95.00%')}", "m")
+
+
+def test_a_total_alone_is_told_from_no_table() -> None:
+    with pytest.raises(TraceError, match="the line Total Samples stands alone"):
+        read_pasted("Total Samples:787803, Total events handled time:1611193.84us.\n", "mail")
+
+
+def test_cycles_of_unit_tests_are_no_list_of_exits() -> None:
+    with pytest.raises(TraceError):
+        read_pasted("cpuid 1313\nvmcall 1195\nipi 6059\n", "mail")

@@ -44,6 +44,8 @@ def test_a_certain_rule_that_removes_or_keeps_leaves_nothing_open() -> None:
     [
         (["vtd-posting"], "vmx", ["apicv", "posted", "vtd-posting"]),
         (["vtd-posting"], "svm", ["avic", "vtd-posting"]),
+        (["timer-posting"], "vmx", ["apicv", "posted", "timer-posting"]),
+        (["timer-posting"], "svm", ["avic", "timer-posting"]),
         (["ipi-virtualization"], "vmx", ["apicv", "posted", "ipi-virtualization"]),
         (["halt-poll", "x2apic"], "vmx", ["x2apic", "halt-poll"]),
     ],

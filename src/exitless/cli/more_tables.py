@@ -36,6 +36,8 @@ def print_more(out: Console, results: list[Any]) -> None:
     if results[0].summary.extras is None:
         return
     machine = results[0].built.machine
+    if len(machine.nics) > 1:
+        print_nics(out, results)
     if of_role(results[0], Role.FRONT):
         print_disks(out, results)
     if of_role(results[0], Role.IPI):
@@ -52,6 +54,31 @@ def print_more(out: Console, results: list[Any]) -> None:
         print_turns(out, results)
     if results[0].built.scenario.watch or any(r.summary.extras.windows_holding.count for r in results):
         print_windows(out, results)
+
+
+def print_nics(out: Console, results: list[Any]) -> None:
+    """Print one row for each mechanism and queue of a NIC: whose it is, its vectors, interrupts, exits, latency."""
+    t = new_table()
+    t.add_column("queues of NICs,\nby mechanism", no_wrap=True)
+    t.add_column("vCPU", no_wrap=True)
+    t.add_column("host\nvector", justify="right")
+    t.add_column("handled", justify="right")
+    t.add_column("merged", justify="right")
+    t.add_column("exits\neach", justify="right")
+    t.add_column("latency, µs\np50 / p99 / max", justify="right", no_wrap=True)
+    for r in results:
+        t.add_row(f"[bold]{r.summary.mechanism}[/]")
+        h = r.built.header
+        for queue in r.built.machine.nic_queues:
+            name = h.sources[int(queue.source)]
+            s = r.summary.sources[name]
+            vector = h.source_host_vector[int(queue.source)]
+            host = f"0x{vector:02x}" if vector >= 0 else "posted"
+            exits = sum(r.summary.by_source[name].values()) / (s.delivered or 1)
+            t.add_row(f"  {name}", h.vcpus[h.source_vcpu[int(queue.source)]], host, f"{s.delivered:,}",
+                      f"{s.coalesced:,}", f"{exits:.2f}", three(s.latency))  # fmt: skip
+    out.print(t)
+    out.print()
 
 
 def print_disks(out: Console, results: list[Any]) -> None:

@@ -99,10 +99,17 @@ def is_crowded(built: Built) -> bool:
 
 
 def is_watched(built: Built) -> bool:
-    """Tell whether a scenario is about more than a NIC and its pCPU, so that more is counted and printed."""
+    """Tell whether a scenario is about more than one NIC and its pCPU, so that more is counted and printed."""
     m = built.machine
     talks = any(s.role != Role.DEVICE for s in m.sources)
-    return talks or is_crowded(built) or bool(m.slow_irqs) or bool(built.scenario.move) or built.scenario.watch
+    return (
+        talks
+        or is_crowded(built)
+        or len(m.nics) > 1
+        or bool(m.slow_irqs)
+        or bool(built.scenario.move)
+        or built.scenario.watch
+    )
 
 
 def count_all_for_ipis(built: Built, summary: Summary) -> None:

@@ -13,8 +13,8 @@ from exitless.record.sinks import Sink
 from exitless.scenario.costs import COST_NAMES, Preset
 from exitless.scenario.disks import add_sas
 from exitless.scenario.load import near
+from exitless.scenario.nics import add_nic
 from exitless.scenario.quantities import (
-    LONGEST_MEAN_PS,
     LONGEST_PS,
     SEED_LIMIT,
     SHORTEST_PS,
@@ -24,10 +24,9 @@ from exitless.scenario.quantities import (
 )
 from exitless.scenario.rated import add_load
 from exitless.scenario.schema import Device, Scenario, Vm
-from exitless.scenario.talking import add_ipi, add_vbd, choose_events, choose_msi, give_callback, one_of
-from exitless.sim.devices.nic import Nic, NicQueue, mean_gap_ps, wire_time_ps
+from exitless.scenario.talking import add_ipi, add_vbd, choose_events, give_callback, one_of
 from exitless.sim.machine import Machine
-from exitless.sim.state import Domain, Event, Irq, Scheduler, Softirq, Source, Vcpu
+from exitless.sim.state import Domain, Irq, Scheduler, Softirq, Source, Vcpu
 from exitless.vocab.exits import VMX_NAMES
 from exitless.vocab.kinds import Owner, RunState
 
@@ -264,7 +263,7 @@ class Maker:
         if device.kind == "nic":
             if domain.serves:
                 raise ScenarioError(f'{where}.for: a NIC is passed through to an hvm domain; "{vm.name}" is {vm.kind}')
-            self.add_nic(device, domain, vm, where)
+            add_nic(self, device, domain, vm, where)
         elif device.kind == "sas":
             if not domain.serves:
                 raise ScenarioError(f'{where}.for: the SAS controller belongs to a pv or pvh dom0; "{vm.name}" is hvm')
@@ -274,63 +273,6 @@ class Maker:
         else:
             kinds = ["nic", "sas", "vbd"]
             raise ScenarioError(f'{where}.kind: no such kind "{device.kind}"{near(device.kind, kinds)}')
-
-    def add_nic(self, device: Device, domain: Domain, vm: Vm, where: str) -> None:
-        """Add a NIC: queues to vCPUs in turn, each with a source, a route and a remapping entry."""
-        m = self.machine
-        queues = within(device.queues, 1, 30, f"{where}.queues")
-        nic = Nic(len(m.nics), self.seed, 100 + len(m.nics))
-        if m.nics:
-            raise ScenarioError(f"{where}: one NIC a scenario for now")
-        frame = within(
-            quantity(units.parse_size_bytes, device.frame, f"{where}.frame"), 64, 9216, f"{where}.frame in bytes"
-        )
-        rate = within(
-            quantity(units.parse_rate_bps, device.rate, f"{where}.rate"), 10**6, 10**12, f"{where}.rate in bit/s"
-        )
-        nic.wire_ps = wire_time_ps(frame, rate)
-        nic.train = within(device.train, 1, 10**6, f"{where}.train")
-        load = within(device.load, 1, 100, f"{where}.load in per cent")
-        if int(nic.wire_ps) * int(nic.train) > LONGEST_MEAN_PS:
-            raise ScenarioError(f"{where}.train: {nic.train} frames would take more than a second on this wire")
-        nic.gap_ps = mean_gap_ps(nic.wire_ps, nic.train, load * 10)
-        if nic.gap_ps > LONGEST_MEAN_PS:
-            raise ScenarioError(f"{where}.load: trains of {nic.train} frames would come more than a second apart")
-        nic.throttle_ps = time_within(device.moderation, 0, LONGEST_PS, f"{where}.moderation")
-        nic.descriptors = within(device.descriptors, 8, 8192, f"{where}.descriptors")
-        m.nics.append(nic)
-        for q in range(queues):
-            vcpu = m.vcpus[domain.first + q % domain.vcpus]
-            source = self.add_source(vcpu, device.name if queues == 1 else f"{device.name}.{q}")
-            m.queue_of_source[source.number] = len(m.nic_queues)
-            queue = NicQueue(len(m.nic_queues), source.number)
-            nic.queues.append(queue)
-            m.nic_queues.append(queue)
-            self.route_queue(device, vm, vcpu, source, q, where)
-            self.describe(source)
-        m.calendar.push(nic.gap_ps // 2 + nic.wire_ps, Event.FRAME, nic.number, 0)
-
-    def route_queue(self, device: Device, vm: Vm, vcpu: Vcpu, source: Source, q: int, where: str) -> None:
-        """Choose guest vector, host vector and route of one NIC queue."""
-        row = self.mechanism
-        vector = within(device.vectors[q] if q < len(device.vectors) else 0x80 + q, 16, 255, f"{where}.vectors")
-        host = device.host_vectors[q] if q < len(device.host_vectors) else 0x48 + 8 * q
-        if row.placement == "guest-below":
-            vector = 0x38 + q
-        if row.route == ROUTE_DIRECT:
-            host = vector
-        port = within(device.ports[q] if q < len(device.ports) else 64 + q, 1, 4095, f"{where}.ports")
-        if vector in (vcpu.cpu.timer_vector, vcpu.cpu.callback_vector) or vector in self.vectors_of(vcpu):
-            raise ScenarioError(f"{where}.vectors: 0x{vector:02x} is taken in {self.header.vcpus[vcpu.number]}")
-        self.add_irq(source, host, vcpu.pcpu, where)
-        choose_msi(self, source, device, where)
-        if row.route == ROUTE_CHANNEL:
-            self.bind(source, port, vm, vcpu, where)
-            return
-        source.vector = vector
-        if row.route == ROUTE_POSTED:
-            entry = self.machine.remapper.table[source.index]
-            entry.im, entry.vector, entry.dst = 1, vector, 0
 
     def vectors_of(self, vcpu: Vcpu) -> list[int]:
         """Return the guest vectors that sources of a vCPU have."""

@@ -40,7 +40,7 @@ def add_sas(maker: "Maker", device: Device, domain: Domain, vm: Vm, where: str) 
             maker.bind(source, mine[n], vm, vcpu, where)
         else:
             give_vector(maker, source, mine[n], where)
-        queue = DiskQueue(len(m.disks), source.number, service, maker.seed, 200 + n)
+        queue = DiskQueue(len(m.disks), source.number, service, maker.seed, 200 + len(m.disks))
         m.disk_of_source[source.number] = len(m.disks)
         m.disks.append(queue)
         maker.describe(source)

@@ -7,6 +7,7 @@ from exitless.arch.x86.lapic import acknowledge, deliverable
 from exitless.errors import Impossible
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
+from exitless.sim.devices.nic import NicQueue
 from exitless.sim.state import Event, Mode, Pcpu, Phase, Resume, Softirq, Vcpu
 from exitless.sim.watching import Watching
 
@@ -55,8 +56,9 @@ class Machine(Watching):
         elif event == Event.MSI:
             self.route_message(x)
         elif event == Event.THROTTLE:
-            self.nic_queues[x].waiting = 0
-            self.try_assert(self.nics[0], self.nic_queues[x])
+            queue: NicQueue = self.nic_queues[x]
+            queue.waiting = 0
+            self.try_assert(self.nics[queue.nic], queue)
         elif event == Event.DISK:
             self.disk_completes(self.disks[x])
         elif event == Event.TIMER:

@@ -14,7 +14,8 @@ OTHER_VMX: Final = {
     "PENDING_INTERRUPT": 7, "PENDING_VIRT_INTR": 7, "VIRTUAL_INTR": 7, "PENDING_VIRT_NMI": 8, "VIRTUAL_NMI": 8,
     "IOIO": 30, "IO": 30, "EPT_MISCONFIGURATION": 49, "EOI_EXIT": 45, "EOI_VIRTUALIZED": 45, "SIPI": 4, "INIT": 3,
     "MONITOR": 39, "MWAIT": 36, "PAUSE": 40, "APIC_ACCESS_EXIT": 44, "VMX_PREEMPTION_TIMER_EXPIRED": 52,
-    "ACCESS_GDTR_OR_IDTR": 46, "ACCESS_LDTR_OR_TR": 47,
+    "ACCESS_GDTR_OR_IDTR": 46, "ACCESS_LDTR_OR_TR": 47, "WRMSR": 32, "RDMSR": 31, "IRQ_WINDOW": 7, "EXT_INT": 1,
+    "EXT_INTR": 1, "EXTINT": 1, "TPR_THRESHOLD": 43, "VIRTUALIZED_EOI": 45,
 }  # fmt: skip
 
 # Names of SVM's codes after EXIT_ (trace-cmd's plugin) or VMEXIT_ (xenalyze) that are not the kernel's in capitals.
@@ -57,6 +58,34 @@ def exit_by_name(name: str) -> tuple[str, int, str]:
             vendor, code = REASONS[known]
             return (VMX_NAMES if vendor == VMX else SVM_NAMES)[code], code, vendor
     return name, -1, ARM64 if name in ARM64_NAMES else ""
+
+
+def _as_written(name: str) -> str:
+    return "_".join(name.upper().replace("-", " ").replace("_", " ").split())
+
+
+WRITTEN: Final = {_as_written(name): name for name in sorted(REASONS, reverse=True)}
+SHORTEST: Final = 10
+
+
+def known_exit(name: str) -> str | None:
+    """Return the exit's name as :func:`exit_by_name` takes it; None where the name is no exit's.
+
+    Capitals, spaces and dashes do not matter, nor does a plural; a name cut short is found by its first ten letters or
+    more where only one exit has them. Small letters alone are SVM's: other lists have ``vmcall`` for an operation.
+    """
+    if exit_by_name(name)[1] >= 0:
+        return name
+    if name.islower() and " " not in name:
+        return None
+    word = _as_written(name)
+    for known in (word, word.removesuffix("S"), word.removeprefix("EXIT_REASON_"), word.removesuffix("_EXITS")):
+        if known in WRITTEN:
+            return WRITTEN[known]
+    if len(word) < SHORTEST:
+        return None
+    found = {exit_by_name(full)[:2] for written, full in WRITTEN.items() if written.startswith(word)}
+    return next(iter(found))[0] if len(found) == 1 else None
 
 
 def exit_by_number(code: int, vendor: str) -> str:

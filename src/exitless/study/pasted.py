@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from exitless.errors import TraceError
-from exitless.study.exit_names import exit_by_name
+from exitless.study.exit_names import exit_by_name, known_exit
 from exitless.study.pasted_text import Text
 
 EXPECTED: Final = (
     "expected a report of perf kvm stat, counters of perf stat -e kvm:*, KVM's counters in debugfs, a report of "
-    "kvm_service_time.stp or kvm_stat, what xenalyze --summary prints, or a summary of xentrace records with a row "
-    "VMEXIT"
+    "kvm_service_time.stp, kvm_stat or kvmexit, what xenalyze --summary prints, a summary of xentrace records with a "
+    "row VMEXIT, or a list of at least two exits with their counts"
 )
 
 
@@ -73,7 +73,7 @@ class Pasted:
 
         Errors: TraceError for a name that has a row already.
         """
-        name, code, vendor = exit_by_name(written)
+        name, code, vendor = exit_by_name(known_exit(written) or written)
         self.vendor = self.vendor or vendor
         return self.exit_named(name, code, written, count, place, again)
 
@@ -112,7 +112,7 @@ Form = tuple[Callable[[Text], bool], Callable[[Text, str], Pasted], Callable[[Te
 
 def forms() -> list[Form]:
     """Return what there is, in the order of asking: does a text look like it, how is it read, how is it repaired."""
-    from exitless.study import pasted_counters, pasted_kvm, pasted_xen
+    from exitless.study import pasted_counters, pasted_kvm, pasted_lists, pasted_xen
 
     return [
         (pasted_kvm.is_kvm_stat, pasted_kvm.kvm_stat, pasted_kvm.repair_kvm_stat),
@@ -121,7 +121,10 @@ def forms() -> list[Form]:
         (pasted_counters.is_perf_stat, pasted_counters.perf_stat, pasted_counters.repair_perf_stat),
         (pasted_counters.is_kvm_stat_tool, pasted_counters.kvm_stat_tool, None),
         (pasted_counters.is_debugfs, pasted_counters.debugfs, None),
+        (pasted_lists.is_bcc, pasted_lists.bcc, None),
+        (pasted_lists.is_points, pasted_lists.points, None),
         (pasted_xen.is_records, pasted_xen.records, None),
+        (pasted_lists.is_list, pasted_lists.exit_list, None),
     ]
 
 
@@ -150,4 +153,8 @@ def read_pasted(text: str, source: str, repair: bool = False) -> Pasted:
         if lines.quoted:
             table.notes.append(f"quotation marks before {lines.quoted} lines were taken off")
         return table
+    if any("Total Samples:" in line for line in lines.lines):
+        raise TraceError(
+            f"{source}: the line Total Samples stands alone; expected the rows of exits by reason before it"
+        )
     raise TraceError(f"{source}: {EXPECTED}")

@@ -20,6 +20,9 @@ UNKNOWN: Final = re.compile(r"unknown kvm exit code:\s*(\d{1,10}|0x[0-9a-f]{1,8}
 SPREAD: Final = re.compile(rf"\(\s*\+-?\s*({NUMBER})\s?%\s*\)")
 RULER: Final = re.compile(r"[\s=-]*")
 MOST_PIECES: Final = 3
+ALL: Final = re.compile(r"all (?:VMs, all )?VCPUs", re.IGNORECASE)
+# Shares of samples are rounded to hundredths of a per cent.
+WHOLE: Final = 1.005
 
 
 class Columns:
@@ -104,16 +107,19 @@ class Kvm:
         self.source = source
         self.columns: Columns | None = None
         self.whom = ""
+        self.whoms: list[str] = []
         self.other = 0
         self.unknown = ""
         self.done = False
+        self.parts = 0.0
 
     def total(self, found: re.Match[str]) -> None:
-        """Take the line at the table's end."""
+        """Take the line at the table's end; those of several vCPUs or processes add up."""
         if self.columns is not None and not self.done:
-            self.table.total = count(found[1])
+            self.table.total = (self.table.total or 0) + count(found[1])
             if found[2]:
-                self.table.time_ns = float(found[2].replace(",", "")) * NS_OF[found[3]]
+                time_ns = float(found[2].replace(",", "")) * NS_OF[found[3]]
+                self.table.time_ns = (self.table.time_ns or 0.0) + time_ns
         self.done = self.done or self.columns is not None
         self.columns = None
 
@@ -137,22 +143,39 @@ class Kvm:
         if again and self.unknown:
             name, again = self.unknown, False
         self.unknown = ""
-        row = self.table.exit(name, samples, place, again)
         told = dict(zip(self.columns.names, numbers, strict=False))
+        self.parts += told.get("part", 1.0)
+        twice = name in self.table.exits
+        again = again or (twice and (len(self.whoms) > 1 or self.parts <= WHOLE))
+        if twice and again and len(self.whoms) < 2:
+            self.table.notes.append(
+                f"{name} has more rows than one, as perf gives a reason with other flags; they add up"
+            )
+        row = self.table.exit(name, samples, place, again)
         row.share = None if again else told.get("time%")
         row.mean_ns, row.min_ns, row.max_ns = told.get("avg"), told.get("min"), told.get("max")
         row.time_ns = told.get("time")
         if again:
             row.mean_ns = row.min_ns = row.max_ns = row.time_ns = None
 
+    def begin(self, whom: str) -> None:
+        """A table for somebody begins. Those of single vCPUs or processes go on with the one before them."""
+        single = self.whoms and not any(ALL.fullmatch(known) for known in (*self.whoms, whom))
+        if single and self.done and not self.other and whom not in self.whoms:
+            self.done, self.parts = False, 0.0
+        if not self.done:
+            self.whoms.append(whom)
+
     def line(self, line: str, place: str) -> None:
         """Take one line."""
         if whom := WHOM.match(line):
             self.columns = None
             self.whom = "" if self.done else whom[1]
+            self.begin(whom[1])
         elif found := TOTAL.match(line):
             self.total(found)
         elif (columns := heading(line)) is not None:
+            self.done = self.done or (self.columns is not None and bool(self.table.exits))
             self.other += self.done
             self.columns = None if self.done else columns
         elif FIRST.match(line):
@@ -175,7 +198,9 @@ def kvm_stat(text: Text, source: str) -> Pasted:
         kvm.line(line, f"{source}:{place}")
         whom = whom or kvm.whom
     table = kvm.table
-    if whom and whom != "all VMs, all VCPUs":
+    if len(kvm.whoms) > 1:
+        table.notes.append(f"the tables of {len(kvm.whoms)} add up: {'; '.join(kvm.whoms)[:160]}")
+    elif whom and whom != "all VMs, all VCPUs":
         table.notes.append(f"the table is for {whom}")
     if kvm.other:
         table.notes.append(f"{kvm.other} more tables in the same text were not read; the first of exits was")

@@ -9,6 +9,10 @@ HARD_SPACES: Final = str.maketrans(dict.fromkeys(HARD, " ") | {"\u200b": "", "\u
 THOUSANDS: Final = re.compile(rf"(?<=\d)[{HARD}](?=\d\d\d(?!\d))")
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 NUMBER: Final = r"\d{1,3}(?:[,'\u2019]\d{3})+(?:\.\d+)?|\d{1,20}(?:\.\d+)?"
+# A count as people round it: 307.5k, 1.2M.
+QUANTITY: Final = rf"(?:{NUMBER})[kKM]?"
+GROUPED: Final = re.compile(r"(?<![\d.])(\d{1,3}) (?=\d\d\d(?!\d))")
+TIMES: Final = {"k": 1000, "K": 1000, "M": 1000000}
 VALUE: Final = re.compile(rf"({NUMBER})\s*(%|[nmu\u00b5\u03bc]?s(?![\w/]))?")
 NS_OF: Final = {"ns": 1.0, "us": 1e3, "\u00b5s": 1e3, "\u03bcs": 1e3, "ms": 1e6, "s": 1e9}
 MOST_LINES: Final = 200_000
@@ -56,8 +60,16 @@ def number(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """Read a whole number with or without separators of thousands."""
-    return int(text.replace(",", "").replace("'", "").replace("\u2019", ""))
+    """Read a whole number with or without separators of thousands, or one rounded to thousands (k) or millions (M)."""
+    plain_number = text.replace(",", "").replace("'", "").replace("\u2019", "")
+    if plain_number[-1] in TIMES:
+        return round(float(plain_number[:-1]) * TIMES[plain_number[-1]])
+    return int(plain_number)
+
+
+def joined_groups(line: str) -> str:
+    """Put numbers together whose groups of three digits stand apart."""
+    return GROUPED.sub(r"\1", GROUPED.sub(r"\1", line))
 
 
 def values(text: str) -> list[tuple[float, str]]:

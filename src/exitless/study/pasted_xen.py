@@ -5,7 +5,7 @@ from typing import Final
 
 from exitless.study.exit_names import VMX, exit_by_name, exit_by_number
 from exitless.study.pasted import Pasted
-from exitless.study.pasted_text import NUMBER, Text, count, number
+from exitless.study.pasted_text import NUMBER, QUANTITY, Text, count, joined_groups, number
 
 ANALYZED: Final = re.compile(rf"Total time: ({NUMBER}) seconds(?: \(using cpu speed ({NUMBER}) ([GM])Hz\))?")
 DOMAIN: Final = re.compile(r"\|-- Domain (\d+) --\|")
@@ -17,10 +17,9 @@ GUEST: Final = re.compile(rf"\s+\[\s*(\d+)\] ({NUMBER})")
 CALL: Final = re.compile(rf"\s+\[\s*([a-z]\w*)\]\s+({NUMBER})\b.*")
 
 ROW: Final = re.compile(
-    rf"[\s|*-]*([A-Za-z_][\w.]*(?: / [\w.]+)?)[\s|:=]+((?:{NUMBER})(?:[\s|]+(?:{NUMBER}|-))*)[\s|]*"
+    rf"[\s|*-]*([A-Za-z_][\w.]*(?: / [\w.]+)?)[\s|:=]+((?:{QUANTITY})(?:[\s|]+(?:{QUANTITY}|-))*)[\s|]*"
 )
-TURNED: Final = re.compile(rf"[\s|*-]*({NUMBER})[\s|:]+([A-Za-z_][\w.]*)[\s|]*")
-GROUPED: Final = re.compile(r"(?<![\d.])(\d{1,3}) (?=\d\d\d(?!\d))")
+TURNED: Final = re.compile(rf"[\s|*-]*({QUANTITY})[\s|:]+([A-Za-z_][\w.]*)[\s|]*")
 
 # Xen's records of an exit's handler, as the exit for which they stand. Cites: Xen trace.h HVM.
 HANDLERS: Final = {
@@ -28,6 +27,8 @@ HANDLERS: Final = {
     "IO_READ": 30, "IO_WRITE": 30, "IOPORT_READ": 30, "IOPORT_WRITE": 30, "INVLPG": 14, "RDTSC": 16, "WBINVD": 54,
     "CR_READ": 28, "CR_WRITE": 28, "DR_READ": 29, "DR_WRITE": 29, "INTR_WINDOW": 7,
 }  # fmt: skip
+# Records that no other tool calls so.
+OF_XEN: Final = frozenset({"VMMCALL", "INTR_WINDOW", "INJ_VIRQ", "INTR", "TRAP", "NPF", "IOPORT_READ", "IOMEM_READ"})
 MOST_ROWS: Final = 10_000
 
 
@@ -92,19 +93,25 @@ def xenalyze(text: Text, source: str) -> Pasted:
 
 
 def is_records(text: Text) -> bool:
-    """Tell whether there is a list of xentrace's records with a row VMEXIT."""
-    return any(row is not None and row[0] == "VMEXIT" for row in map(pair, text.lines))
+    """Tell whether there is a list of xentrace's records: a row VMEXIT, or two that only Xen calls so."""
+    names = {row[0] for row in map(pair, text.lines) if row is not None}
+    return "VMEXIT" in names or len(names & OF_XEN) >= 2
 
 
 def pair(line: str) -> tuple[str, int, int] | None:
     """Return a row's name, its count, and how many more counts it has; None for another line."""
-    line = GROUPED.sub(r"\1", GROUPED.sub(r"\1", line))
+    line = joined_groups(line)
     if row := ROW.fullmatch(line):
-        numbers = re.findall(rf"{NUMBER}|-", row[2])
-        return row[1], count(numbers[0].partition(".")[0]), len(numbers) - 1
+        numbers = re.findall(rf"{QUANTITY}|-", row[2])
+        return row[1], whole(numbers[0]), len(numbers) - 1
     if turned := TURNED.fullmatch(line):
-        return turned[2], count(turned[1].partition(".")[0]), 0
+        return turned[2], whole(turned[1]), 0
     return None
+
+
+def whole(text: str) -> int:
+    """Read a count; what a plain number has behind its point is left out."""
+    return count(text if text[-1] in "kKM" else text.partition(".")[0])
 
 
 def records(text: Text, source: str) -> Pasted:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from exitless.study.trace_totals import LOST, Row
-from exitless.study.whatif_seen import Seen
+from exitless.study.whatif_seen import Cell, Seen
 from exitless.study.whatif_words import PAGE, TRAP, Class
 from exitless.vocab.kinds import Kind, RunState
 
@@ -117,7 +117,13 @@ class Classes:
                 self.event(self.cpu(pcpu, vcpu), kind, a, b)
 
     def entry(self, cpu: Cpu, time: int) -> None:
-        """The guest runs on: the open exit is judged, and what this entry injects."""
+        """The guest runs on: the open exit is judged, and what this entry injects.
+
+        What is in service still has had an exit before its end, which takes PV EOI's mark back; KVM sets it again only
+        with the next injection (KVM lapic.c apic_sync_pv_eoi_to_guest).
+        """
+        for vector in cpu.serving:
+            cpu.busy[vector] = True
         if cpu.injected >= 0:
             vector = cpu.injected
             cpu.pending.discard(vector)
@@ -341,6 +347,8 @@ class Classes:
         for cpu in self.cpus.values():
             self.close(cpu, -1)
         seen = self.seen
+        if not seen.counts.get("injected"):
+            self.untold()
         trapped = sum(n for reason, n in seen.rows.items() if reason in TRAP or reason == "EOI_INDUCED")
         if seen.counts.get("posted") or trapped:
             name = "avic" if seen.vendor == "svm" else "apicv"
@@ -359,3 +367,11 @@ class Classes:
             seen.counts["virtual"] = max(0.0, seen.counts["posted"] - told)
         if seen.cells and seen.software_way() == "msr":
             seen.on["x2apic"] = "the local APIC is reached by MSRs"
+
+    def untold(self) -> None:
+        """Where no injection was recorded, nothing tells which EOIs another vector or exit came before."""
+        for (reason, cls), cell in list(self.seen.cells.items()):
+            if cls == Class.EOI:
+                cell.low = 0.0
+                self.seen.cells[reason, Class.EOI_BUSY] = Cell(0.0, 0.0, cell.count)
+                self.seen.why[reason] = "what each exit accessed; no injection was recorded, so what EOIs met is open"

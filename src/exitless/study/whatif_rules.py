@@ -62,11 +62,12 @@ RULES: Final = (
     Rule("x2apic", True, (C.ICR_HIGH, C.ICR_READ), "page", NONE, "", CERTAIN, "SDM apic.x2apic", "one write of the 64-bit ICR sends, without its upper half apart and without a delivery status to read"),
     Rule("x2apic", True, (*EOIS, *IPIS, *WRITES, C.TPR), "page", ALL, "write", CERTAIN, "SDM apic.x2apic", "the same access, by WRMSR"),
     Rule("x2apic", True, (C.APIC_READ, C.TIMER_READ), "page", ALL, "read", USUAL, "SDM apic.x2apic", "the same access, by RDMSR"),
+    Rule("x2apic", True, (*IPIS, *WRITES), "trap", ALL, "write", USUAL, "SDM apicv.x2apic-msrs", "the same write, by WRMSR, which exits before it is done"),
     Rule("x2apic", False, IPIS, "msr", TWICE, "page", USUAL, "SDM apic.registers", "two writes, of ICR's upper and lower half, and with some guests a read of the delivery status"),
     Rule("x2apic", False, (*EOIS, *WRITES, C.TPR, C.APIC_READ, C.TIMER_READ), "msr", ALL, "page", CERTAIN, "SDM apic.registers", "the same access, to the page"),
     # PV EOI
     Rule("pv-eoi", True, (C.EOI,), "", FEW, "", USUAL, "KVM lapic.c apic_sync_pv_eoi_to_guest", "nothing else waits and nothing is level-triggered, so the guest clears a bit in memory"),
-    Rule("pv-eoi", True, (C.EOI_BUSY, C.EOI_LEVEL), "", ALL, "", CERTAIN, "KVM lapic.c apic_sync_pv_eoi_to_guest", "another vector waits or the I/O APIC must hear of it, so the host wants the exit"),
+    Rule("pv-eoi", True, (C.EOI_BUSY, C.EOI_LEVEL), "", ALL, "", CERTAIN, "KVM lapic.c apic_sync_pv_eoi_to_guest", "another vector waits, an exit after the injection has taken the mark back, or the I/O APIC must hear of it"),
     # PV IPIs
     Rule("pv-ipi", True, (C.IPI_REST,), "", FEW, "", USUAL, "Linux kvm.c kvm_send_ipi_mask", "one hypercall for up to 128 destinations stands for the whole run of writes"),
     Rule("pv-ipi", True, (C.IPI_MANY,), "", ALL, "call", USUAL, "Linux kvm.c kvm_send_ipi_mask", "one hypercall in place of one write of ICR"),

@@ -8,6 +8,7 @@ from typing import Final
 
 from exitless.errors import TraceError
 from exitless.study.pasted import Pasted
+from exitless.study.whatif_counters import counters
 from exitless.study.whatif_seen import Seen
 from exitless.study.whatif_words import XEN_WORDS, Class
 
@@ -23,15 +24,22 @@ PLAIN: Final[dict[str, Shares]] = {
     "EOI_INDUCED": {C.EOI_TOLD: (1.0, 1.0, 1.0)},
     "PREEMPTION_TIMER": {C.TIMER_GUEST: (1.0, 1.0, 1.0)},
     "NMI_WINDOW": {C.WINDOW_EXTERNAL: (1.0, 1.0, 1.0)},
+    "avic_incomplete_ipi": {C.IPI_ASLEEP: (0.0, 1.0, 1.0), C.IPI_MANY: (0.0, 0.0, 1.0), C.IPI_ODD: (0.0, 0.0, 1.0)},
+    "avic_unaccelerated_access": {
+        C.TIMER_ARM: (0.0, 0.9, 1.0), C.EOI_TOLD: (0.0, 0.1, 1.0), C.APIC_WRITE: (0.0, 0.0, 1.0),
+    },
     "APIC_ACCESS": {
-        C.EOI: (0.0, 0.4, 1.0), C.EOI_BUSY: (0.0, 0.03, 0.5), C.EOI_LEVEL: (0.0, 0.0, 0.1), C.IPI: (0.0, 0.2, 0.5),
+        C.EOI: (0.0, 0.4, 1.0), C.EOI_BUSY: (0.0, 0.03, 1.0), C.EOI_LEVEL: (0.0, 0.0, 0.1), C.IPI: (0.0, 0.1, 0.5),
+        C.IPI_REST: (0.0, 0.1, 0.5), C.IPI_MANY: (0.0, 0.0, 0.5),
         C.ICR_HIGH: (0.0, 0.2, 0.5), C.TIMER_ARM: (0.0, 0.15, 0.5), C.TPR: (0.0, 0.0, 0.9),
         C.APIC_READ: (0.0, 0.02, 0.5),
     },
-    "APIC_WRITE": {C.IPI: (0.0, 0.8, 1.0), C.TIMER_ARM: (0.0, 0.2, 1.0)},
+    "APIC_WRITE": {
+        C.IPI: (0.0, 0.4, 1.0), C.IPI_REST: (0.0, 0.4, 1.0), C.IPI_MANY: (0.0, 0.0, 1.0), C.TIMER_ARM: (0.0, 0.2, 1.0),
+    },
     "MSR_WRITE": {
-        C.EOI: (0.0, 0.4, 1.0), C.EOI_BUSY: (0.0, 0.03, 0.3), C.IPI: (0.0, 0.2, 1.0), C.DEADLINE: (0.0, 0.35, 1.0),
-        C.KEPT: (0.0, 0.02, 0.3),
+        C.EOI: (0.0, 0.4, 1.0), C.EOI_BUSY: (0.0, 0.03, 1.0), C.IPI: (0.0, 0.1, 1.0), C.IPI_REST: (0.0, 0.1, 1.0),
+        C.IPI_MANY: (0.0, 0.0, 1.0), C.DEADLINE: (0.0, 0.35, 1.0), C.KEPT: (0.0, 0.02, 0.3),
     },
     "EXTERNAL_INTERRUPT": {
         C.KICK: (0.0, 0.15, 1.0), C.HOST: (0.0, 0.3, 1.0), C.TIMER_GUEST: (0.0, 0.5, 0.9),
@@ -39,7 +47,14 @@ PLAIN: Final[dict[str, Shares]] = {
     },
     "write_cr8": {C.CR8: (1.0, 1.0, 1.0)},
 }  # fmt: skip
-SAME: Final = {"vintr": "INTERRUPT_WINDOW", "msr": "MSR_WRITE", "interrupt": "EXTERNAL_INTERRUPT"}
+SAME: Final = {
+    "vintr": "INTERRUPT_WINDOW", "msr": "MSR_WRITE", "MSR": "MSR_WRITE", "interrupt": "EXTERNAL_INTERRUPT",
+}  # fmt: skip
+# Where the processor ends and delivers interrupts itself, a write of an MSR sends or arms; Hyper-V's EOI exits still.
+VIRTUAL_MSR: Final[Shares] = {
+    C.EOI: (0.0, 0.0, 1.0), C.IPI: (0.0, 0.15, 1.0), C.IPI_REST: (0.0, 0.15, 1.0), C.IPI_MANY: (0.0, 0.0, 1.0),
+    C.DEADLINE: (0.0, 0.65, 1.0), C.KEPT: (0.0, 0.05, 1.0),
+}  # fmt: skip
 POSTED: Final[Shares] = {
     C.HOST: (0.0, 0.4, 1.0), C.TIMER_GUEST: (0.0, 0.55, 1.0), C.DEVICE_GUEST: (0.0, 0.05, 0.9), C.KICK: (0.0, 0.0, 0.2),
 }  # fmt: skip
@@ -60,6 +75,8 @@ SENT_BY_PAGE: Final[Shares] = {
 XEN: Final[dict[str, Shares]] = {
     "INTR": {C.HOST: (0.3, 1.0, 1.0), C.KICK: (0.0, 0.0, 0.7), C.DEVICE_GUEST: (0.0, 0.0, 0.7)},
 }
+APICV_ROWS: Final = ("APIC_WRITE", "EOI_INDUCED")
+AVIC_ROWS: Final = ("avic_incomplete_ipi", "avic_unaccelerated_access")
 # Writes of MSRs are taken for IPIs where all other exits together are fewer than one in so many of them.
 FEW_OTHERS: Final = 4
 XEN_ROWS: Final = (
@@ -80,7 +97,7 @@ def seen_of(table: Pasted) -> Seen:
         raise TraceError(
             f"{table.format}: these exits are arm64's; expected Intel's or AMD's, whose mechanisms these are"
         )
-    if table.format == "perf stat":
+    if table.format in ("perf stat", "counts of tracepoints"):
         seen = counters(table)
     elif table.format == "xentrace summary":
         seen = records(table)
@@ -118,9 +135,10 @@ def reasons(table: Pasted) -> Seen:
         seen.put(name, count, shares, table.mean_ns.get(name, 0.0))
     seen.count("injected", hints.injected)
     if hints.virtual:
-        seen.on["apicv"] = seen.on["posted"] = f"the row {hints.virtual[0]}"
+        names = ("avic",) if hints.by == "AVIC" else ("apicv", "posted")
+        seen.on |= dict.fromkeys(names, f"the row {hints.virtual[0]}")
         for name in ("virtual", "posted_running"):
-            seen.count(name, seen.sum_of((C.IPI,)))
+            seen.count(name, seen.sum_of((C.IPI, C.IPI_REST)))
     if seen.software_way() == "msr":
         seen.on["x2apic"] = "a row of MSR writes and none of the APIC's page"
     if hints.upcalls:
@@ -142,14 +160,27 @@ class Hints:
         self.storm = self.interrupts > 0 and 0.4 * self.interrupts <= self.sent <= self.interrupts
         self.storm = self.storm and halts < self.sent / 10
         self.others = max(0, table.total - counts.get("MSR_WRITE", 0)) if table.total is not None else 0
-        self.virtual = [name for name in ("APIC_WRITE", "EOI_INDUCED") if name in counts]
+        self.virtual = [name for name in (*APICV_ROWS, *AVIC_ROWS) if counts.get(name)]
+        self.by = "AVIC" if self.virtual and self.virtual[0] in AVIC_ROWS else "APICv"
+        self.expired = counts.get("PREEMPTION_TIMER", 0)
+        self.paged = sum(counts.get(name, 0) for name in ("APIC_ACCESS", "APIC_WRITE"))
+        self.told_of_timers = (
+            f"the guest's timer is the preemption timer, which expired {self.expired:,} times, and so none of the "
+            "host's (KVM lapic.c start_hv_timer)" if self.expired else "the rest is not told"
+        )  # fmt: skip
         callback = table.vectors.get(CALLBACK, 0)
         self.upcalls = callback if callback <= counts.get("MSR_WRITE", 0) + 1 else 0
 
     def shares(self, name: str, count: int) -> tuple[Shares, str]:
         """Return the classes of a row, and what they were told by; nothing where the name says it all."""
         if self.virtual and name == "EXTERNAL_INTERRUPT":
-            return scaled(POSTED, count), "exits that only APICv has are there, so kicks are few; the rest is not told"
+            return scaled(self.timers(POSTED), count), (
+                f"exits that only {self.by} has are there, so kicks are few; {self.told_of_timers}"
+            )
+        if self.virtual and name == "MSR_WRITE":
+            return self.armed(VIRTUAL_MSR, count), (
+                f"exits that only {self.by} has are there, so EOIs do not exit, but for Hyper-V's own MSR"
+            )
         if self.storm and name == "EXTERNAL_INTERRUPT":
             return scaled(KICKED, count), (
                 f"{count:,} host interrupts against {self.sent:,} writes that can send IPIs, and hardly a halt: so "
@@ -163,9 +194,9 @@ class Hints:
             )
         if name == "MSR_WRITE" and 0 < FEW_OTHERS * self.others < count:
             each = self.others
+            sent = (0, (count - each) / 2, count)
             return {
-                C.IPI: (count - 2 * each, count - each, count), C.EOI: (0, each / 2, each),
-                C.DEADLINE: (0, each / 2, each),
+                C.IPI: sent, C.IPI_REST: sent, C.EOI: (0, each / 2, each), C.DEADLINE: (0, each / 2, each),
             }, (
                 f"an interrupt's EOI and its timer's next deadline need an interrupt, which costs another exit: with "
                 f"{each:,} others at most {2 * each:,} are these, and what is left sends IPIs"
@@ -189,7 +220,34 @@ class Hints:
         if name not in PLAIN:
             return {C.KEPT: (count, count, count)}, ""
         why = "the row does not say what for; shares as is usual, with wide ends" if len(PLAIN[name]) > 1 else ""
+        if name == "EXTERNAL_INTERRUPT":
+            return scaled(self.timers(PLAIN[name]), count), f"{why}; {self.told_of_timers}"
+        if name == "MSR_WRITE":
+            return self.armed(PLAIN[name], count), why
         return scaled(PLAIN[name], count), why
+
+    def timers(self, shares: Shares) -> Shares:
+        """Where the guest's timer is the preemption timer, the host's own timers are not the guest's."""
+        if not self.expired:
+            return shares
+        least, likely, most = shares[C.HOST]
+        return {**shares, C.TIMER_GUEST: (0.0, 0.0, shares[C.TIMER_GUEST][2]), C.HOST: (
+            least, likely + shares[C.TIMER_GUEST][1], most
+        )}  # fmt: skip
+
+    def armed(self, shares: Shares, count: int) -> Shares:
+        """Each expiry of the preemption timer was armed before, by a write of an MSR where no page is accessed."""
+        found = scaled(shares, count)
+        if self.expired and not self.paged:
+            least = min(self.expired, count)
+            more = max(0.0, least - found[C.DEADLINE][1])
+            rest = count - found[C.DEADLINE][1]
+            found = {
+                cls: (low, likely * (1 - more / rest) if rest else likely, min(high, count - least))
+                for cls, (low, likely, high) in found.items()
+            }
+            found[C.DEADLINE] = (least, max(least, shares[C.DEADLINE][1] * count), count)
+        return found
 
 
 def records(table: Pasted) -> Seen:
@@ -224,54 +282,4 @@ def records(table: Pasted) -> Seen:
     seen.count("injected", injected)
     if upcalls:
         seen.count("upcalls", injected)
-    return seen
-
-
-def counters(table: Pasted) -> Seen:
-    """Take counters of tracepoints: what other counters say decides how many exits end or send interrupts."""
-    counts = {name.removeprefix("kvm_"): n for name, n in table.counts.items()}
-    seen = Seen("table", "kvm", "vmx")
-    total = counts.get("exit", counts.get("entry", 0))
-    accesses = counts.get("apic", counts.get("msr", total))
-    ends = min(max(0, counts.get("eoi", accesses) - counts.get("pv_eoi", 0)), accesses, total)
-    injected = counts.get("inj_virq", 0)
-    merged = max(0, counts.get("apic_accept_irq", counts.get("accept_irq", injected)) - injected)
-    busy = min(merged, ends / 2)
-    sent = min(counts.get("apic_ipi", 0), total - ends)
-    kicks = min(injected * 0.5, max(0.0, total - ends - sent))
-    eoi: Shares = {C.EOI: (ends / 2, ends - busy, ends), C.EOI_BUSY: (0.0, busy, ends / 2)}
-    rest = max(0.0, total - ends - sent - kicks)
-    exits: Shares = {
-        **eoi, C.IPI: (sent, sent, sent), C.KICK: (0.0, kicks, min(injected, kicks + rest)),
-        C.KEPT: (0.0, rest, rest + kicks),
-    }  # fmt: skip
-    for name, count in table.counts.items():
-        short = name.removeprefix("kvm_")
-        if short in ("exit", "entry"):
-            shares = {
-                cls: (a * count / total, b * count / total, c * count / total) for cls, (a, b, c) in exits.items()
-            }
-        elif short == "apic" or (short == "msr" and count >= ends):
-            other = max(0.0, count - ends - sent)
-            shares = {**eoi, C.IPI: (0.0, min(sent, count - ends), sent), C.KEPT: (0.0, other, other + sent)}
-        elif short == "inj_virq":
-            shares = {C.WINDOW: (count, count, count)}
-        elif short == "eoi":
-            shares = {C.EOI_BUSY: (count, count, count)}
-        else:
-            shares = {C.KEPT: (count, count, count)}
-        seen.put(name, count, shares, 0.0)
-        if short != "exit":
-            seen.no_exits.add(name)
-    why = (
-        f"{ends:,} ends of interrupt that exit, by the counters; {merged:,} requests found one pending (accepted less "
-        "injected)"
-    )
-    for name in table.counts:
-        if name.removeprefix("kvm_") in ("exit", "entry", "apic", "msr"):
-            seen.why[name] = why
-    if "exit" not in counts:
-        seen.no_exits.discard("kvm_entry")
-    seen.count("injected", injected)
-    seen.count("spared", counts.get("pv_eoi", 0))
     return seen

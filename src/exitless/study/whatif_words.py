@@ -27,6 +27,7 @@ BRINGS: Final = {
     "vtd-posting": ("posted",),
     "posted": ("apicv",),
     "ipi-virtualization": ("posted",),
+    "timer-posting": ("posted",),
 }
 
 
@@ -76,7 +77,7 @@ SAYS: Final = {
     Class.TPR: "accesses to TPR",
     Class.CR8: "writes of CR8",
     Class.EOI: "EOIs with nothing else waiting",
-    Class.EOI_BUSY: "EOIs while another vector waits",
+    Class.EOI_BUSY: "EOIs while another vector waits, or after another exit",
     Class.EOI_LEVEL: "EOIs of level-triggered interrupts",
     Class.EOI_UPCALL: "EOIs of Xen's upcalls",
     Class.EOI_TOLD: "EOIs that the EOI-exit bitmap asks for",
@@ -164,10 +165,12 @@ def way(reason: str) -> str:
 def closure(names: list[str], vendor: str) -> list[str]:
     """Add what the named mechanisms bring with them; in the order in which they act."""
     wanted = set(names)
-    if vendor == "svm" and "vtd-posting" in wanted:  # AMD's remapping unit writes what AVIC reads
+    by_avic = (
+        {"vtd-posting", "timer-posting"} if vendor == "svm" else set()
+    )  # AMD's remapping unit writes what AVIC reads
+    if wanted & by_avic:
         wanted.add("avic")
     for _ in MECHANISMS:
-        for name in list(wanted):
-            if not (vendor == "svm" and name == "vtd-posting"):
-                wanted.update(BRINGS.get(name, ()))
+        for name in wanted - by_avic:
+            wanted.update(BRINGS.get(name, ()))
     return [name for name in MECHANISMS if name in wanted]

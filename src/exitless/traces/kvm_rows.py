@@ -23,7 +23,10 @@ Event = tuple[int, int, int, tuple[int, ...]]
 
 LOST: Final = 0
 MOST_VALUES: Final = 8
-ABSENT: Final = -1
+# Typed, so that a choice between one of them and a number makes no object.
+ABSENT: Final[i64] = -1
+ZERO: Final[i64] = 0
+ENDED_NOTHING: Final[i64] = -2
 MOST_CODES: Final = 4_096
 WORD: Final = 2**62 - 1
 HALF: Final = 2**63
@@ -218,7 +221,7 @@ class Mapper:
         elif use == Use.EOI:
             if place < 0:
                 place = self.threads.runs(v[0], v[1])
-            self.columns.row(now, Kind.IRQ_EOI, cpu, place, v[2] & 255 if v[2] >= 0 else -2, 1)
+            self.columns.row(now, Kind.IRQ_EOI, cpu, place, v[2] & 255 if v[2] >= 0 else ENDED_NOTHING, 1)
         elif use == Use.PV_EOI:
             self.columns.row(now, Kind.EOI_SPARED, cpu, place, v[2] & 255, 0)
         else:
@@ -296,7 +299,7 @@ class Mapper:
             self._wakes(place, 0)
 
     def _wake(self, now: i64, cpu: i64, place: i64, waker: i64) -> None:
-        self.columns.row(now, Kind.SCHED_WAKE, cpu, place, max(waker, 0), 0)
+        self.columns.row(now, Kind.SCHED_WAKE, cpu, place, waker if waker > 0 else ZERO, 0)
         self.columns.row(now, Kind.RUNSTATE, cpu, place, RunState.BLOCKED, RunState.RUNNABLE)
 
     def _halt_poll(self, now: i64, cpu: i64, v: vec[i64]) -> None:
@@ -305,7 +308,7 @@ class Mapper:
         if place < 0 <= v[1]:
             place = self.threads.runs(v[0], v[1])
         if v[2] >= 0:
-            self.columns.row(now, Kind.HALT_POLL, cpu, place, v[2], max(v[3], 0))
+            self.columns.row(now, Kind.HALT_POLL, cpu, place, v[2], v[3] if v[3] > 0 else ZERO)
 
     def _other(self, now: i64, cpu: i64, use: i64, v: vec[i64]) -> None:
         """An interrupt of the host, or an access that its guest made, by whichever exit.

@@ -11,10 +11,13 @@ from exitless.sim.chance import Stream
 
 
 class NicQueue:
-    """One receive queue and its MSI-X vector. ``ring`` frames wait; ``cause`` is 1 while an assertion is owed."""
+    """One receive queue of controller ``nic`` and its MSI-X vector. ``number`` counts the queues of all controllers;
+    ``ring`` frames wait; ``cause`` is 1 while an assertion is owed.
+    """
 
-    def __init__(self, number: i64, source: i64) -> None:
+    def __init__(self, number: i64, nic: i64, source: i64) -> None:
         self.number: i64 = number
+        self.nic: i64 = nic
         self.source: i64 = source
         self.ring: i64 = 0
         self.masked: i64 = 0
