@@ -127,7 +127,11 @@ class Tally(Sink):
             self.accepted_at[i] = -1
             self.owns[i] = sources
             i += 1
-        i = sources - 1
+        self.own_all()
+
+    def own_all(self) -> None:
+        """The record begins: of sources with the same vector the first has it where it is not told whose it is."""
+        i: i64 = self.nobody - 1
         while i >= 0:
             self.own(i)
             i -= 1
