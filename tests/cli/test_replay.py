@@ -286,6 +286,24 @@ def test_whole_recordings_without_armings(path: str, tmp_path: Path, capsys: pyt
     assert rows["window armings"]["basis"] == "not recorded"
 
 
+def test_a_mask_without_wake_ups_and_blocking_is_followed_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only who gets and loses a pCPU is recorded, no wake-up: what is given comes, and no row is 0 against many."""
+    path = tmp_path / "no-wakes.bin"
+    runs = (0x21011, 0x21021, 0x21031, 0x21101)
+    path.write_bytes(masked(excerpt("xen-pvh2-start"), lambda event: event >> 12 != 0x28 and (
+        event >> 12 != 0x21 or event in runs)))  # fmt: skip
+    d = document(capsys, path, "--cpu-hz", "2.6G")
+    rows = by_quantity(d)
+    for name, row in rows.items():
+        if row["basis"] == "given" and row["recorded"] > 20:
+            assert abs(row["simulated"] - row["recorded"]) <= 0.03 * row["recorded"], name
+        assert row["recorded"] or row["basis"] == "not recorded" or row["simulated"] <= 2, name
+    assert rows["wakeups"]["basis"] == rows["runstate blocked->runnable"]["basis"] == "not recorded"
+    assert any("changes of runstate are missing" in note for note in d["notes"])
+
+
 def test_a_mask_without_injections_leaves_nothing_to_predict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -126,7 +126,8 @@ class Replay:
     def compare(self) -> Comparison:
         """Put both sides together."""
         hosts = sum(t.what in (Given.HOST, Given.LOCAL) for t in self.things)
-        return Comparison(self.recorded, self.simulated, self.restarted, set(self.vcpus), hosts, self.exit_name)
+        missed = self.arrivals.missed
+        return Comparison(self.recorded, self.simulated, self.restarted, set(self.vcpus), hosts, missed, self.exit_name)
 
 
 def read(path: str, clock_hz: int) -> Replay:

@@ -70,8 +70,11 @@ class Arrivals:
         self.fires: dict[int, list[tuple[int, int]]] = {}
         self.calls: list[tuple[int, int, int, int]] = []
         self.slice_ends: dict[int, int] = {}
-        self.starts: list[tuple[int, int, int, int]] = []
+        self.starts: list[tuple[int, int, int, int, int]] = []
+        self.stopped: dict[int, int] = {}
+        self.began: dict[int, int] = {}
         self.dark = 0
+        self.missed = 0
         self.windowless = Windowless()
 
     def rows(self, rows: Iterable[Row]) -> None:
@@ -92,6 +95,8 @@ class Arrivals:
                 self.switches_on[pcpu] = n + 1
                 self.slice[pcpu] = self.slice_of(pcpu, n)
                 self.idle[pcpu] = b < 0
+                self.stopped[pcpu] = self.slice_ends.get(pcpu, -1)
+                self.slice_ends[pcpu] = -1
             elif kind == Kind.HOST_IRQ:
                 self.timer_on[pcpu] = a == TIMER_VECTOR or (a < 0 and b < 0)
             elif kind == LOST:
@@ -155,6 +160,8 @@ class Arrivals:
             cpu.first_state = old
         if cpu.lost and new == RunState.RUNNING:
             self._resume(time, vcpu, cpu)
+        elif not cpu.lost and cpu.state != UNKNOWN and cpu.state != old:
+            self._missed(time, vcpu, cpu)
         if new == RunState.BLOCKED:
             cpu.blocked_at = time
             if turn.reason != Exit.HLT:
@@ -171,7 +178,8 @@ class Arrivals:
             turn.back = time
             cpu.pcpu = pcpu
             slice_ns = self.slice.get(pcpu, -1)
-            self.starts.append((len(self.things), pcpu, time, slice_ns))
+            self.began[pcpu] = time
+            self.starts.append((len(self.things), pcpu, time, slice_ns, self.stopped.pop(pcpu, -1)))
             self.slice_ends[pcpu] = time + slice_ns * PS_PER_NS if slice_ns >= 0 else -1
             self._thing(time, 4, vcpu, Given.BACK)
         if new != RunState.BLOCKED and new != RunState.RUNNABLE:
@@ -188,6 +196,10 @@ class Arrivals:
             self._close(vcpu, cpu)
         if cpu.lost:
             self._resume(time, vcpu, cpu)
+        elif cpu.state != UNKNOWN and cpu.state != RunState.RUNNING:
+            self._missed(time, vcpu, cpu)
+            self._thing(time, 1, vcpu, Given.BACK)
+            cpu.state = RunState.RUNNING
         cpu.enters = True
         cpu.pcpu = turn.pcpu
         cpu.turn = turn
@@ -205,6 +217,14 @@ class Arrivals:
         cpu.lost = False
         self._thing(time, 0, vcpu, Given.WAKE)
         self._thing(time, 1, vcpu, Given.BACK)
+
+    def _missed(self, time: int, vcpu: int, cpu: Seen) -> None:
+        """A change of runstate was not recorded: whatever the vCPU was last seen in, it is no longer."""
+        self.missed += 1
+        if cpu.state == RunState.OFFLINE:
+            self._thing(time, 0, vcpu, Given.ONLINE)
+        elif cpu.state == RunState.BLOCKED:
+            self._thing(time, 0, vcpu, Given.WAKE)
 
     def _close(self, vcpu: int, cpu: Seen) -> None:
         """The guest is entered again: all that will be known of its last exit is known, unless the next exit tells."""
@@ -262,7 +282,17 @@ class Arrivals:
             self._raises(turn) == Given.REMOTE and turn.vector == EVENT_CHECK
         ):
             vector = turn.vector if turn.vector >= 0 else TIMER_VECTOR
+            self._other_timer(turn)
             self._thing(turn.time, 2, vcpu, Given.HOST, vector, 0, dark)
+
+    def _other_timer(self, turn: Turn) -> None:
+        """A timer interrupt before the slice ends that brings the guest nothing: a timer that another had set before.
+
+        AMD's records do not name the vector; with one pCPU there is no other pCPU that could have sent it.
+        """
+        told = turn.vector == TIMER_VECTOR or (turn.vector < 0 and self.single)
+        if told and not 0 <= self.slice_ends.get(turn.pcpu, -1) <= turn.time:
+            self.timers.setdefault(turn.pcpu, []).append((turn.time, self.began.get(turn.pcpu, 0) - 1))
 
     def _raises(self, turn: Turn) -> int:
         """Tell how the first interrupt that was found in this exit came; 0 when there is none."""
@@ -320,9 +350,7 @@ class Arrivals:
         self._settle_held()
         for fired in self.timers.values():
             fired.sort()
-        for n, pcpu, time, slice_ns in self.starts:
-            if slice_ns >= 0 and not self._timer_before(pcpu, time, time + slice_ns * PS_PER_NS):
-                self.things[n] = self.things[n]._replace(a=1)
+        self._slice_timers()
         for n, pcpu, time, slice_end in self.calls:
             fires = self.fires.get(self.things[n].vcpu, [])
             at = bisect_right(fires, (time, -1))
@@ -332,19 +360,29 @@ class Arrivals:
                     self.things[n] = self.things[n]._replace(again=1)
         return sorted(t for t in self.things if self.cpus[t.vcpu].enters)
 
+    def _slice_timers(self) -> None:
+        """Find the switches at which the slice timer that is stopped, or the new one, is the earliest of its pCPU.
+
+        Cites: Xen timer.c deactivate_timer
+        """
+        for n, pcpu, time, slice_ns, stopped in self.starts:
+            ends = (stopped, time + slice_ns * PS_PER_NS if slice_ns >= 0 else -1)
+            if any(end > time and not self._timer_before(pcpu, time, end) for end in ends):
+                self.things[n] = self.things[n]._replace(a=1)
+
     def _timer_before(self, pcpu: int, time: int, end: int) -> bool:
         """Tell whether a timer that was set before ``time`` is seen to fire on a pCPU until ``end``."""
         fired = self.timers.get(pcpu, [])
-        for at, since in fired[bisect_right(fired, (time, 1 << 62)) :]:
-            if at > end:
-                return False
-            if since < time:
+        n = bisect_right(fired, (time, 1 << 62))
+        while n < len(fired) and fired[n][0] <= end:
+            if fired[n][1] < time:
                 return True
+            n += 1
         return False
 
     def slices_told(self) -> int:
         """Return how many switches to a vCPU that runs by VM entry told its time slice."""
-        return sum(s >= 0 and self.cpus[self.things[n].vcpu].enters for n, _, _, s in self.starts)
+        return sum(s >= 0 and self.cpus[self.things[n].vcpu].enters for n, _, _, s, _ in self.starts)
 
     def replayed(self) -> list[int]:
         """Return the vCPUs that run by VM entry."""

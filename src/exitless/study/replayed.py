@@ -118,16 +118,18 @@ class Comparison:
     """Both sides of a replay. ``hosts`` is how many host interrupts were given; ``exit_name`` names recorded codes.
 
     ``restarted`` is a second simulation where the recording tells no time slices: one with a restart at each switch.
+    ``missed`` counts changes of runstate that were not recorded, though those around them were.
     """
 
     def __init__(
         self, recorded: Counts, simulated: Counts, restarted: Counts | None, replayed: set[int], hosts: int,
-        exit_name: Callable[[int], str],
+        missed: int, exit_name: Callable[[int], str],
     ) -> None:  # fmt: skip
         self.recorded = recorded
         self.simulated = simulated
         self.restarted = restarted
         self.hosts = hosts
+        self.missed = missed
         self.exit_name = exit_name
         self.mine = recorded.sums(lambda v: v in replayed)
         self.others = recorded.sums(lambda v: v not in replayed)
@@ -172,7 +174,7 @@ class Comparison:
             name = f"runstate {STATES[k[1] & 3]}->{STATES[k[2] & 3]}"
             paused = k[1] == 3 or k[2] == 3
             basis = GIVEN if paused or recorded == given else MIXED if given else PREDICTED
-            basis = UNRECORDED if self.absent(Kind.RUNSTATE) else basis
+            basis = UNRECORDED if self.absent(Kind.RUNSTATE) or (self.missed and not recorded) else basis
             out.append(Line(name, recorded, simulated, recorded if basis == GIVEN else given, basis, "scheduler"))
         return out
 
