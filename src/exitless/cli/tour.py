@@ -269,7 +269,7 @@ def move_card(runs: Runs) -> Iterator[Card]:
         more["moment"] = moment(name, time, "What names a pCPU here", said, way)
     yield card(
         "What must be rewritten when the vCPU moves to another pCPU?",
-        ["What names a pCPU: the descriptor's NDST, or the remapping entry's destination, and the current VMCS.",
+        ["What names a pCPU: the descriptor's NDST, or the remapping entry with its vector, and the current VMCS.",
          "RVI, SVI, VIRR, VISR and the EOI-exit bitmap travel with the vCPU untouched.",
          f"Fields that changed when the guest was moved at 10 ms of a run of its own: {', '.join(counts)}."],
         [("Posted", "the entry itself stays: it names the descriptor, not a pCPU"),

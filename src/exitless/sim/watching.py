@@ -29,6 +29,7 @@ from exitless.arch.laws import (
 )
 from exitless.arch.xen.callback import Callback
 from exitless.arch.xen.pirq import eoi_before_guest
+from exitless.arch.xen.vectors import owner_of
 from exitless.bits.words import PACKED, set_bit, shl, zeros
 from exitless.record.sinks import Sink
 from exitless.sim.guest import Frame
@@ -180,7 +181,7 @@ class Watching(Root):
         switched its source off for coming too often is not of an unmasked source."""
         waiting: i64 = 0
         for p in self.pcpus:
-            if p.phase == Phase.IRQ and p.irq_of[p.argument] == irq.number:
+            if p.phase == Phase.IRQ and owner_of(self.vectors, p.number, p.argument) == irq.number:
                 waiting += 1
             for number in p.dpci:
                 if number == irq.number:
