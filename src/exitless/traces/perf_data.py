@@ -195,7 +195,9 @@ class PerfData(LinuxReader):
     def _tracing(self, data: bytes) -> None:
         """Learn event formats from a record."""
         try:
-            self.layout.formats += tracing_of(self.source.name, data)
+            tracing = tracing_of(self.source.name, data)
+            self.layout.formats += tracing.formats
+            self.problems += tracing.problems
         except TraceError as problem:
             self.problem(str(problem))
         self.learn()
