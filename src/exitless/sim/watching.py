@@ -33,15 +33,15 @@ from exitless.arch.xen.vectors import owner_of
 from exitless.bits.words import PACKED, set_bit, shl, zeros
 from exitless.record.sinks import Sink
 from exitless.sim.guest import Frame
-from exitless.sim.root import Root
 from exitless.sim.state import Irq, Mode, Pcpu, Phase, Softirq, Source, Vcpu
+from exitless.sim.stopping import Stopping
 from exitless.vocab.exits import Exit
 
 UPCALL_RETURNS: Final = 7
 LAWS: Final = 16
 
 
-class Watching(Root):
+class Watching(Stopping):
     """The laws of a host that runs. ``law_broken`` is the first that broke, ``law_vcpu`` whose, ``law_time`` when in
     ps.
 
@@ -193,9 +193,13 @@ class Watching(Root):
         held: vec[i64] = zeros(8)
         for number in self.slow_irqs:
             irq: Irq = self.irqs[number]
-            here: bool = irq.pcpu == pcpu.number or irq.held_on == pcpu.number
-            if here and not eoi_before_guest(irq.ack) and not self.is_acknowledged(pcpu, irq.vector):
-                set_bit(held, 0, PACKED, irq.vector)
+            if not eoi_before_guest(irq.ack):
+                if irq.pcpu == pcpu.number and not self.is_acknowledged(pcpu, irq.vector):
+                    set_bit(held, 0, PACKED, irq.vector)
+                if irq.old_pcpu == pcpu.number and not self.is_acknowledged(pcpu, irq.old_vector):
+                    set_bit(held, 0, PACKED, irq.old_vector)
+                if irq.left != 0 and pcpu.number == self.leaving:
+                    set_bit(held, 0, PACKED, irq.left)
         stack = pcpu.eoi_stack
         return stack_is_in_service(stack, pcpu.lapic.isr) and stack_is_whole(stack, pcpu.lapic.isr, held)
 
