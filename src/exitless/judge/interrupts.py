@@ -5,7 +5,7 @@ from typing import Final
 from exitless.bits.words import PACKED, clear_bit, set_bit
 from exitless.judge import laws
 from exitless.judge.case import Case
-from exitless.judge.vcpu import NONE, UNTOLD, Mode, Row, Vcpu, Window
+from exitless.judge.vcpu import NONE, UNKNOWN, UNTOLD, Mode, Row, Vcpu, Window
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, RunState
 
@@ -13,6 +13,7 @@ NMI: Final = 2
 UNTOLD_END: Final = -1
 SOFTWARE: Final = 6
 LAPIC: Final = 2
+NO_PIC: Final = 7
 CARRIERS: Final = frozenset({0, 32, 44, 45, 48, 49, 56, 85, 0x4E, 0x7C, 0x400, 0x402, 0x403})
 PORT_IO: Final = (30, 0x7B)
 HALTS: Final = (Exit.HLT, 0x78)
@@ -22,6 +23,9 @@ MERGED, MASKED, LEVEL = 1, 2, 4
 SPURIOUS: Final = 7
 PINS: Final = 16
 LOWEST: Final = 16
+# EOI in the APIC's page and as an MSR, as accesses to them are told.
+APIC_EOI, APIC_WRITTEN = 0xB0, 4096
+X2APIC_EOI, MSR_WRITTEN = 0x80B, 2**32
 # One NMI is taken and one more held pending, each by an entry of its own; and one entry may find them blocked.
 NMI_ENTRIES: Final = 3
 
@@ -75,6 +79,8 @@ def inject(j: Case, v: Vcpu | None, row: Row) -> None:
     if v.mode == Mode.GUEST:
         j.break_(laws.OUTSIDE, v, row, "the guest runs")
         v.mode = Mode.UNKNOWN
+    elif v.mode == Mode.UNKNOWN:
+        v.mode, v.reason = Mode.HYPERVISOR, UNKNOWN
     if row[5] == SOFTWARE:
         v.field = v.last = vector
         return
@@ -91,7 +97,9 @@ def inject(j: Case, v: Vcpu | None, row: Row) -> None:
         v.slept = None
     if v.field >= 0:
         j.break_(laws.ONCE, v, row, f"{name(v.field)} waits for the entry already")
-    if j.delivery:
+    if row[5] == NO_PIC and vector < LOWEST:
+        j.doubt(laws.LEGAL, v, row, f"{name(vector)} is no 8259's", j.foreign.setdefault(vector, []))
+    elif j.delivery:
         take(j, v, row, vector)
     v.field = v.last = vector
     v.told.add(vector)
@@ -103,7 +111,7 @@ def take(j: Case, v: Vcpu, row: Row, vector: int) -> None:
     apic = v.apic
     unasked = f"{name(vector)} is not requested"
     if not j.threads:
-        source = row[5] if row[5] >= 0 else j.sources.get(vector, NONE)
+        source = row[5] if row[5] not in (NONE, NO_PIC) else j.sources.get(vector, NONE)
         if source not in (NONE, LAPIC):
             return
         sure = source == LAPIC
@@ -215,7 +223,7 @@ def end(j: Case, v: Vcpu | None, row: Row) -> None:
     """The guest ended an interrupt: a told vector, one that is not told (-1), or none (-2)."""
     if v is None:
         return
-    v.dirty = True
+    v.dirty = v.ending = True
     j.ended.add(row[4])
     ended = seen_end if j.delivery else unseen_end
     if not ended(j, v, row, row[4]):
@@ -227,6 +235,27 @@ def end(j: Case, v: Vcpu | None, row: Row) -> None:
     if v.mode == Mode.GUEST or (v.mode == Mode.HYPERVISOR and (v.reason not in CARRIERS or v.ends)):
         v.carrier = row
     v.ends += 1
+
+
+def access(j: Case, v: Vcpu | None, row: Row) -> None:
+    """The guest's access to a register of its local APIC was carried out; a write of EOI ends an interrupt."""
+    if v is None or j.own or v.mode != Mode.HYPERVISOR:
+        return
+    if row[1] == Kind.APIC_ACCESS:
+        ends = row[4] == APIC_EOI + APIC_WRITTEN
+    else:
+        ends = row[4] == X2APIC_EOI + MSR_WRITTEN
+    if ends:
+        v.wrote = row
+
+
+def unended(j: Case, v: Vcpu) -> None:
+    """The guest goes on: what it wrote to EOI since the exit has ended an interrupt by now."""
+    row, v.wrote = v.wrote, None
+    if row is not None and not v.ending:
+        j.break_(laws.WRITTEN, v, row, "nothing was ended")
+        v.apic.end()
+    v.ending = False
 
 
 def seen_end(j: Case, v: Vcpu, row: Row, vector: int) -> bool:

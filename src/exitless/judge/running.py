@@ -4,13 +4,14 @@ from typing import Final
 
 from exitless.judge import laws
 from exitless.judge.case import Case
-from exitless.judge.interrupts import CARRIERS, HALTS, PORT_IO, PROGRESS, WINDOWS, name, settle
+from exitless.judge.interrupts import CARRIERS, HALTS, PORT_IO, PROGRESS, WINDOWS, name, settle, unended
 from exitless.judge.vcpu import NONE, RUNSTATE_NAMES, UNKNOWN, UNTOLD, Mode, Row, Vcpu, Window
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import RunState
 
 # After these exits of VMX, Linux may enter the guest again on a fast path that records no entry.
 FAST: Final = frozenset({UNKNOWN, Exit.HLT, Exit.MSR_WRITE, Exit.PREEMPTION_TIMER})
+NEVER: Final[frozenset[int]] = frozenset()
 # What an exit of an interrupt window says that opens at the HLT where the exit before it stood.
 AT_HLT: Final = 1
 # Both 8259s' ports, and those of their edge and level registers; an exit of port I/O has its port in bits 16 to 31.
@@ -32,6 +33,8 @@ def enter(j: Case, v: Vcpu | None, row: Row) -> None:
         return
     if v.carrier is not None:
         settle(j, v)
+    unended(j, v)
+    v.entered = row[2]
     if v.resets:
         v.forget_apic()
         v.resets = False
@@ -70,7 +73,7 @@ def leave(j: Case, v: Vcpu | None, row: Row) -> None:
             v.carrier = None
         settle(j, v)
     placed(j, v, row)
-    if v.mode == Mode.HYPERVISOR and v.reason not in FAST:
+    if v.mode == Mode.HYPERVISOR and v.reason not in (FAST if j.threads else NEVER):
         j.break_(laws.ENTERED, v, row, "it has exited already and was not entered since")
     v.open = False
     if reason in WINDOWS:
@@ -90,6 +93,7 @@ def leave(j: Case, v: Vcpu | None, row: Row) -> None:
     v.mode = Mode.HYPERVISOR
     v.reason = reason
     v.ends = 0
+    v.wrote, v.ending = None, False
     v.fresh.clear()
     v.field = NONE
 
@@ -112,6 +116,9 @@ def runstate(j: Case, v: Vcpu | None, row: Row) -> None:
     if v is None:
         return
     _, _, pcpu, place, old, new = row
+    if old == RunState.RUNNING and v.mode == Mode.GUEST and v.entered == pcpu:
+        j.break_(laws.STOPPED, v, row, "the guest runs")
+        v.mode = Mode.UNKNOWN
     if old == RunState.BLOCKED and new == RunState.RUNNABLE:
         if v.runs == RunState.BLOCKED and not v.woken:
             j.break_(laws.WOKEN, v, row, "nobody woke it")

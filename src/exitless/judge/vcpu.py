@@ -45,7 +45,8 @@ class Vcpu:
     ``owed`` is the request that must wake it, ``slept`` the moment it went to sleep over a request. ``overtaken`` is a
     vector in service over which a masked one was injected, with the number of that finding. ``nmis`` are entries that
     may inject an NMI, of which no tracer tells; ``resets`` tells that an INIT may be on its way, ``quiet`` that
-    the last entry injected nothing.
+    the last entry injected nothing. ``entered`` is the pCPU of the last entry; ``wrote`` a write of the EOI register
+    since the exit, ``ending`` whether an end was told since.
     """
 
     def __init__(self, place: int) -> None:
@@ -61,7 +62,9 @@ class Vcpu:
         self.carrier: Row | None = None
         self.field = UNTOLD
         self.last = UNTOLD
-        self.entered = False
+        self.entered = UNKNOWN
+        self.wrote: Row | None = None
+        self.ending = False
         self.closed = False
         self.window = Window.PERHAPS
         self.open = False
@@ -108,8 +111,9 @@ class Vcpu:
         """Events were lost: nothing is known any more."""
         self.forget_apic()
         self.mode = Mode.UNKNOWN
-        self.carrier = None
-        self.closed = False
+        self.carrier = self.wrote = None
+        self.closed = self.ending = False
+        self.entered = UNKNOWN
         self.window = Window.PERHAPS
         self.open = False
         self.runs = self.pcpu = UNKNOWN
