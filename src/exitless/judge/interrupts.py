@@ -186,10 +186,11 @@ def inject_again(j: Case, v: Vcpu | None, row: Row) -> None:
     if v.mode == Mode.GUEST:
         j.break_(laws.OUTSIDE, v, row, "the guest runs")
         v.mode = Mode.UNKNOWN
-    if v.last != UNTOLD and v.last != vector:
-        j.break_(
-            laws.AGAIN, v, row, f"{name(v.last)} was injected last" if v.last >= 0 else "nothing is to be repeated"
-        )
+    once = v.last
+    if Kind.VM_ENTRY in j.seen:
+        once = v.field if v.field != NONE else v.given
+    if once not in (UNTOLD, vector):
+        j.break_(laws.AGAIN, v, row, f"{name(once)} was injected last" if once >= 0 else "nothing is to be repeated")
         v.apic.forget()
         v.dirty = True
     v.field = v.last = vector
@@ -239,7 +240,11 @@ def end(j: Case, v: Vcpu | None, row: Row) -> None:
 
 def access(j: Case, v: Vcpu | None, row: Row) -> None:
     """The guest's access to a register of its local APIC was carried out; a write of EOI ends an interrupt."""
-    if v is None or j.own or v.mode != Mode.HYPERVISOR:
+    if v is None or j.own or v.mode == Mode.UNKNOWN:
+        return
+    if v.mode == Mode.GUEST:
+        j.break_(laws.CARRIED_OUT, v, row, "the guest runs")
+        v.mode = Mode.UNKNOWN
         return
     if row[1] == Kind.APIC_ACCESS:
         ends = row[4] == APIC_EOI + APIC_WRITTEN

@@ -59,6 +59,10 @@ LEGAL: Final = Law(
     "inject.legal", INJECT, "a vector below 16 is an 8259's; a local APIC neither accepts nor delivers one",
     "SDM apic.acceptance", (Kind.IRQ_INJECT,),
 )  # fmt: skip
+CARRIED_OUT: Final = Law(
+    "access.outside", DELIVER, "an access that exits is carried out between the exit and the next entry",
+    "SDM apicv.accesses", (Kind.VM_EXIT, Kind.VM_ENTRY),
+)  # fmt: skip
 IN_SERVICE: Final = Law(
     "eoi.in-service", END, "an end of interrupt ends the highest vector in service",
     "SDM apic.eoi", (Kind.IRQ_EOI, Kind.IRQ_INJECT), False, True,
@@ -130,5 +134,5 @@ RIGHTLY: Final = Law(
 
 LAWS: Final = (
     REQUESTED, UNMASKED, HIGHEST, LEGAL, ONCE, OUTSIDE, AGAIN, IN_SERVICE, BACKED, SOMETHING, CARRIED, WRITTEN, ARMED,
-    USED, SHADOW, PAIRED, ENTERED, STOPPED, DELIVERED, PLACED, CHAINED, WOKEN, KICKED, RIGHTLY,
+    USED, SHADOW, PAIRED, ENTERED, CARRIED_OUT, STOPPED, DELIVERED, PLACED, CHAINED, WOKEN, KICKED, RIGHTLY,
 )  # fmt: skip

@@ -59,6 +59,7 @@ def enter(j: Case, v: Vcpu | None, row: Row) -> None:
             v.window = Window.PERHAPS
     v.quiet = v.mode == Mode.HYPERVISOR and v.field == NONE and not v.nmis
     v.mode = Mode.GUEST
+    v.given = v.field
     v.field = NONE
     v.nmis = max(0, v.nmis - 1)
 
