@@ -62,6 +62,8 @@ def request(j: Case, v: Vcpu | None, row: Row) -> None:
 
 def init(j: Case, v: Vcpu | None, row: Row) -> None:
     """A guest sent an IPI; one without a vector may be an INIT, which resets local APICs of others when it arrives."""
+    if v is not None:
+        carried_out(j, v, row)
     if row[4] < 0:
         for other in j.vcpus:
             if other is not v:
@@ -240,11 +242,7 @@ def end(j: Case, v: Vcpu | None, row: Row) -> None:
 
 def access(j: Case, v: Vcpu | None, row: Row) -> None:
     """The guest's access to a register of its local APIC was carried out; a write of EOI ends an interrupt."""
-    if v is None or j.own or v.mode == Mode.UNKNOWN:
-        return
-    if v.mode == Mode.GUEST:
-        j.break_(laws.CARRIED_OUT, v, row, "the guest runs")
-        v.mode = Mode.UNKNOWN
+    if v is None or not carried_out(j, v, row):
         return
     if row[1] == Kind.APIC_ACCESS:
         ends = row[4] == APIC_EOI + APIC_WRITTEN
@@ -252,6 +250,14 @@ def access(j: Case, v: Vcpu | None, row: Row) -> None:
         ends = row[4] == X2APIC_EOI + MSR_WRITTEN
     if ends:
         v.wrote = row
+
+
+def carried_out(j: Case, v: Vcpu, row: Row) -> bool:
+    """Tell whether an access was carried out after an exit; a simulation shows it when the guest makes it."""
+    if v.mode == Mode.GUEST and not j.own:
+        j.break_(laws.CARRIED_OUT, v, row, "the guest runs")
+        v.mode = Mode.UNKNOWN
+    return v.mode == Mode.HYPERVISOR and not j.own
 
 
 def unended(j: Case, v: Vcpu) -> None:

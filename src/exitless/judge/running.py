@@ -12,6 +12,8 @@ from exitless.vocab.kinds import RunState
 # After these exits of VMX, Linux may enter the guest again on a fast path that records no entry.
 FAST: Final = frozenset({UNKNOWN, Exit.HLT, Exit.MSR_WRITE, Exit.PREEMPTION_TIMER})
 NEVER: Final[frozenset[int]] = frozenset()
+# Exits that Xen's device model may carry out: the vCPU counts as offline meanwhile, and nobody resets its local APIC.
+EMULATED: Final = frozenset({*PORT_IO, Exit.EPT_VIOLATION, 49, 0x400})
 # What an exit of an interrupt window says that opens at the HLT where the exit before it stood.
 AT_HLT: Final = 1
 # Both 8259s' ports, and those of their edge and level registers; an exit of port I/O has its port in bits 16 to 31.
@@ -102,7 +104,7 @@ def leave(j: Case, v: Vcpu | None, row: Row) -> None:
 def armed_for_nothing(j: Case, v: Vcpu, row: Row) -> None:
     """An interrupt window opens that had no reason, unless the one in service had been ended."""
     waits, served = v.apic.highest_request(), v.apic.in_service()
-    if waits >= 0 and served >= 0:
+    if waits >= 0 and served >= 0 and waits not in v.fresh:
         why = f"nothing could be taken: {name(served)} is in service, its end is missing"
         if served in j.ended:
             j.break_(laws.ARMED, v, row, why, laws.END)
@@ -139,7 +141,7 @@ def runstate(j: Case, v: Vcpu | None, row: Row) -> None:
     if old == RunState.RUNNING and j.on.get(pcpu) == place:
         j.on[pcpu] = NONE
     v.runs, v.pcpu = new, UNKNOWN
-    if new == RunState.OFFLINE:
+    if new == RunState.OFFLINE and not (v.mode == Mode.HYPERVISOR and v.reason in EMULATED):
         v.forget_apic()
     if new == RunState.BLOCKED:
         block(j, v, row)
