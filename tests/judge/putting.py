@@ -112,7 +112,15 @@ def merged(put: Put) -> str:
     for r in own(put, Kind.IRQ_REQUEST, Kind.IRQ_INJECT):
         if r[4] == vector:
             waits = r[1] == Kind.IRQ_REQUEST
+    if not waits and never_asleep(put) and not any(r[4] <= vector for r in own(put, Kind.IRQ_INJECT)):
+        return "the vector may have been requested before the part, and none up to it was taken since"
     return "the vector waits already, so that its request merges with another" if waits else ""
+
+
+def from_before(put: Put) -> str:
+    """A vector injected early may have been requested before the part, where nothing is known of the vCPU yet."""
+    known = bool(own(put, Kind.IRQ_INJECT)) or not never_asleep(put)
+    return "" if known else "the vector may have been requested before the part"
 
 
 def either_side(put: Put) -> str:
@@ -124,6 +132,7 @@ def either_side(put: Put) -> str:
 EXPLAINED: dict[str, Callable[[Put], str]] = {
     "request of another vector": merged,
     "request at another vCPU": merged,
+    "injection before its request": from_before,
     "injection left out": not_taken,
     "injection into another vCPU": not_taken,
     "injection of another vector": not_of_xen,

@@ -89,6 +89,8 @@ def inject(j: Case, v: Vcpu | None, row: Row) -> None:
     if not j.marked and vector == v.last and j.threads and not v.apic.may_be_requested(vector):
         v.field = vector
         return
+    if v.slept is not None and not v.apic.may_be_requested(vector):
+        v.slept = None
     if v.slept is not None:
         j.break_(
             laws.RIGHTLY,
