@@ -72,7 +72,7 @@ def explanation(replay: "Replay", comparison: Comparison) -> list[str]:
     armings = sum(comparison.new_armings.values())
     if comparison.new_exits or armings:
         out.append(
-            "Code met for the first time, where interrupts were not as in the code nearest to it, makes "
+            "Code not seen, or met for the first time and with interrupts not as in the code nearest to it, makes "
             f"{comparison.new_exits:+,} first armings that nothing foretold, {armings:+,} with those asked again; rows "
             "of which that is more than a tenth are not predictable from this file."
         )

@@ -246,7 +246,7 @@ class Arrivals:
         places = self.places.setdefault(self.machine_of(vcpu), Places())
         dark = 0
         if turn.reason == UNSEEN:
-            pass
+            self._first_met(self.cpus[vcpu], turn, int(turn.shown > 0))
         elif turn.reason == Exit.INTERRUPT_WINDOW or turn.reason == Exit.HLT:
             self._first_met(self.cpus[vcpu], turn, 0)
             places.learn(turn.place, 0)
@@ -262,8 +262,8 @@ class Arrivals:
         self._interrupts(vcpu, turn, dark)
 
     def _first_met(self, cpu: Seen, turn: Turn, off: int) -> None:
-        """Count what comes of code that is met for the first time and is not as its neighbourhood, for as long as the
-        interrupt waits: one that nothing foretold to wait is not simulated to.
+        """Count what comes of code that is not seen, or for the first time and is not as its neighbourhood, for as long
+        as the interrupt waits: one that nothing foretold to wait is not simulated to.
         """
         self.new_exits += off if turn.found else 0
         if off > 0:
