@@ -4,6 +4,7 @@ from exitless.arch.x86.host_vectors import HostVector
 from exitless.arch.xen import vectors
 from exitless.arch.xen.ports import Errno
 from exitless.arch.xen.vectors import FREE, Arrived, Cleaned, HostIrq, VectorTable
+from exitless.version import compiled
 
 NEVER = {0x20, 0x21, 0x22, 0x30, 0x80, 0x82}
 
@@ -149,3 +150,12 @@ def test_giving_up_an_interrupt_frees_both_its_vectors() -> None:
     vectors.clear_vector(table, irq)
     assert all(owner == FREE for owner in table.owner)
     assert (irq.vector, irq.pcpu, irq.moving) == (0, -1, 0)
+
+
+def test_a_host_of_64_pcpus_has_them_all_online() -> None:
+    """The last one's bit is the sign bit of a word."""
+    table = VectorTable(64)
+    irq = HostIrq(1)
+    assert vectors.assign_vector(table, irq, 1 << 63 if not compiled() else -(1 << 63)) == 0
+    assert irq.pcpu == 63
+    assert all((table.online >> pcpu) & 1 for pcpu in range(64))

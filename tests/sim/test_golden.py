@@ -176,8 +176,7 @@ def test_an_interrupt_on_another_pcpu_costs_that_one_and_an_event_check() -> Non
     (FCH) + assist + inject."""
     quiet = Quiet("emulated", 'host.ratelimit="50 ms"')
     machine = quiet.machine
-    machine.irqs[0].pcpu = 2
-    machine.pcpus[2].irq_of[machine.irqs[0].vector] = 0
+    machine.place(machine.irqs[0], 2, machine.irqs[0].vector)
     machine.remapper.table[machine.sources[machine.irqs[0].source].index].dst = 2
     rows = quiet.first("nic", END)
     way = upto(rows, Kind.SOURCE_HANDLE)

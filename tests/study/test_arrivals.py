@@ -122,3 +122,67 @@ def test_without_records_of_arming_the_callback_is_what_an_empty_window_exit_fol
     arrivals.finish()
     assert arrivals.windowless.callback("d1") == 0xF3 and arrivals.windowless.callback("d2") == -1
     assert arrivals.windowless.votes == {("d1", 0xF3): [3, 3], ("d1", 0xEC): [3, 1]}
+
+
+RUNS, BLOCKS, READY = RunState.RUNNING, RunState.BLOCKED, RunState.RUNNABLE
+US = 1_000_000
+
+
+def switch(time: int, vcpu: int, old: int = READY) -> list[Row]:
+    """Make a switch to a vCPU (-1: idle) on pCPU 0."""
+    to = [(time, Kind.RUNSTATE, 0, vcpu, old, RUNS)] if vcpu >= 0 else []
+    return [(time, Kind.SCHED_SWITCH, 0, vcpu, -1, vcpu), *to]
+
+
+def firsts(rows: list[Row], *slices: int) -> list[tuple[int, int]]:
+    """Return when vCPU 0 gets the pCPU, and whether the timer softirq is raised by it; slices in us, by switch."""
+    arrivals = Arrivals(lambda pcpu, n: KERNEL, lambda pcpu, n: slices[n] * 1000, lambda vcpu: f"d{vcpu}", True)
+    arrivals.rows(rows)
+    return [(t.time // US, t.a) for t in arrivals.finish() if t.what == Given.BACK and t.vcpu == 0]
+
+
+def test_a_slice_timer_is_the_earliest_unless_another_is_seen_to_fire_before_it() -> None:
+    """So is one that is stopped, as the scheduler stops that of the vCPU that goes (Xen deactivate_timer)."""
+    guest = [(10 * US, Kind.VM_ENTRY, 0, 0, -1, -1)]
+    other_runs = switch(0, 1)
+
+    def fires(at: int) -> list[Row]:
+        """A timer interrupt hits the guest and brings it nothing: somebody else's timer."""
+        return turn(at * US, 0x60, -1, (Kind.HOST_IRQ, -1, -1))
+
+    alone = [*switch(0, -1), *switch(9 * US, 0), *guest]
+    assert firsts(alone, -1, 1000) == [(9, 1)]
+    assert firsts([*alone, *fires(500)], -1, 1000) == [(9, 0)], "a timer of somebody else's is earlier"
+    assert firsts([*alone, *fires(1500)], -1, 1000) == [(9, 1)], "that one is the slice timer, or later"
+    after = [*other_runs, *switch(9 * US, 0), *guest, *fires(500)]
+    assert firsts(after, 100, 1000) == [(9, 1)], "the other's slice timer is stopped 91 us before its end"
+    assert firsts(after, 5, 1000) == [(9, 0)], "it had fired"
+    assert firsts(after, 800, 1000) == [(9, 0)], "it was not the earliest either"
+    to_idle = [*other_runs, *switch(5 * US, -1), *switch(9 * US, 0), *guest, *fires(500)]
+    assert firsts(to_idle, 100, -1, 1000) == [(9, 0)], "the idle vCPU has no slice"
+
+
+def test_a_vcpu_whose_change_of_runstate_is_missing_is_where_it_is_next_seen() -> None:
+    arrivals = Arrivals(lambda pcpu, n: KERNEL, lambda pcpu, n: -1, lambda vcpu: "d1", True)
+    sleeps = [*turn(5, 0x72, -1), (10, Kind.VM_EXIT, 0, 0, 0x78, -1), (11, Kind.RUNSTATE, 0, 0, RUNS, BLOCKS)]
+    arrivals.rows([*sleeps, (30, Kind.RUNSTATE, 0, 0, READY, RUNS), (31, Kind.VM_ENTRY, 0, 0, -1, -1)])
+    arrivals.rows([(40, Kind.VM_EXIT, 0, 0, 0x78, -1), (41, Kind.RUNSTATE, 0, 0, RUNS, BLOCKS), *turn(60, 0x72, -1)])
+    things = [(t.time, t.what) for t in arrivals.finish()]
+    assert arrivals.missed == 2
+    assert (30, Given.WAKE) in things and (30, Given.BACK) in things
+    assert (60, Given.WAKE) in things and (60, Given.BACK) in things
+    whole = Arrivals(lambda pcpu, n: KERNEL, lambda pcpu, n: -1, lambda vcpu: "d1", True)
+    whole.rows([*sleeps, (20, Kind.RUNSTATE, 0, 0, BLOCKS, READY), (30, Kind.RUNSTATE, 0, 0, READY, RUNS)])
+    assert whole.missed == 0
+
+
+def test_armings_that_nothing_foretold_are_counted_for_as_long_as_the_interrupt_waits() -> None:
+    """Interrupts on near KERNEL, off far from it and met for the first time: then and until the injection."""
+    far = KERNEL + 0x10_0000
+    places = [KERNEL, far, far + 8, KERNEL, far]
+    arrivals = Arrivals(lambda pcpu, n: places[n], lambda pcpu, n: -1, lambda vcpu: "d1", True)
+    inject, waits = (Kind.IRQ_INJECT, 0xEC, -1), (Kind.IRQ_WINDOW, 0xEC, 2)
+    arrivals.rows(turn(10, 0x60, -1, inject) + turn(20, 0x60, -1, waits) + turn(30, 0x400, -1, waits, waits))
+    arrivals.rows(turn(40, 0x64, -1, inject) + turn(50, 0x60, -1, waits))
+    arrivals.finish()
+    assert arrivals.new_exits == 1 and arrivals.new_armings == {0xEC: 3}, "the last was met with interrupts off before"

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exitless.errors import TraceError
 from exitless.traces.kvm import PLUGIN_VMX, SYSTEM_OF, TRACEPOINTS, Use
 from exitless.traces.kvm_text import FORMS, REASONS, reason, text_plan
 from exitless.traces.reader import LOST
+from exitless.traces.text_line import line_end
 from exitless.vocab.exits import VMX_NAMES
 from exitless.vocab.kinds import Kind
 from exitless.vocab.svm_exits import SVM_NAMES
@@ -184,6 +187,23 @@ def test_time_that_goes_backwards_is_held_and_told(tmp_path: Path) -> None:
     lines = b" a-7 [000] 2.0: kvm_entry: vcpu 0\n a-7 [000] 1.0: kvm_entry: vcpu 0\n"
     reader, rows = read_linux_bytes(tmp_path, lines)
     assert [row[0] for row in rows] == [0, 0] and "went backwards" in reader.notes[0]
+
+
+@given(st.binary(max_size=40), st.integers(0, 20))
+def test_a_lines_end_is_the_next_newline(data: bytes, at: int) -> None:
+    """Whatever stands among the eight characters that are looked at together."""
+    data = data.replace(b"\x0b", b"\n")
+    at = min(at, len(data))
+    found = data.find(b"\n", at)
+    assert line_end(data, at, len(data)) == (found if found >= 0 else len(data))
+
+
+def test_lines_across_the_ends_of_what_is_read_at_once_are_whole(tmp_path: Path) -> None:
+    """One line in a hundred is longer than any that is read whole, and one than all that is read at once."""
+    line, most = b" a-7 [000] 1.000000: kvm_entry: vcpu 0\n", b"a-7 [000] 1.000000: kvm_fpu: " + b"x" * 20_000 + b"\n"
+    reader, rows = read_linux_bytes(tmp_path, (line * 99 + most) * 40 + most[:-1] * 20 + b"\n" + line[:-1])
+    assert reader.kinds == {"kvm:kvm_entry": 99 * 40 + 1, "kvm:kvm_fpu": 41} and len(rows) == 99 * 40 + 1
+    assert not reader.unread()
 
 
 def test_text_without_an_event_is_refused(tmp_path: Path) -> None:

@@ -273,7 +273,8 @@ def state_of(built: Built, number: int) -> dict[str, str]:
         if m.sources[irq.source].vcpu == number:
             entry = m.remapper.table[m.sources[irq.source].index]
             name = built.header.sources[int(irq.source)]
-            out[f"{name}: remapping entry's destination"] = "posted" if entry.im else f"pCPU{int(entry.dst)}"
+            remapped = f"0x{int(entry.vector):02x} on pCPU{int(entry.dst)}"
+            out[f"{name}: remapping entry"] = "posted" if entry.im else remapped
     return out
 
 
@@ -292,9 +293,9 @@ def move_probe(scenario: Scenario, name: str, mechanism: str) -> tuple[dict[str,
     late = 0
     device = [i for i in m.irqs if m.sources[i.source].vcpu == number]
     while m.calendar.next_time() >= 0 and int(m.now) < 15_000_000_000:
-        pending = device[0].wanted if device else -1
+        pending = device[0].wanted if device else 0
         m.step()
-        if device and pending >= 0 and device[0].wanted < 0:
+        if device and pending and not device[0].wanted:
             late += 1
     after = state_of(built, number)
     moving = {"RVI", "SVI", "VIRR", "VISR"}

@@ -60,6 +60,11 @@ class Runs(NamedTuple):
         return of_source(rows(record, 0, record.header.length_ps), record.header, self.source)
 
 
+def at_us(time_ps: int) -> str:
+    """Return a moment as the page tells moments in full: thousands apart by a thin space, and the unit."""
+    return f"{time_ps / 1e6:,.3f}".replace(",", "\u2009") + "\u00a0µs"
+
+
 def card(question: str, says: list[str], opposite: list[tuple[str, str]], cites: list[str], **more: Any) -> Card:
     """Make a card; ``says`` is at most three sentences, of which the first stands alone."""
     sources = [reference(c).partition(": ")[2] for c in cites]

@@ -170,15 +170,18 @@ def print_moves(out: Console, results: list[Any]) -> None:
     t.add_column("moves", justify="right")
     t.add_column("remapping\nentries", justify="right")
     t.add_column("posted\ndescriptors", justify="right")
-    t.add_column("interrupts taken\nwhere it was", justify="right")
+    t.add_column("taken where\nit was", justify="right")
+    t.add_column("old vector\nkept, µs", justify="right")
     t.add_column("lost", justify="right")
     for r in results:
         x: Any = r.summary.extras
         lost = sum(s.lost for s in r.summary.sources.values())
-        t.add_row(r.summary.mechanism, str(x.moves), str(x.routes), str(x.descriptors), str(x.strays), str(lost))
+        kept = f"{x.kept.p50 / 1000:.0f}" if x.kept.count else "–"
+        t.add_row(r.summary.mechanism, str(x.moves), str(x.routes), str(x.descriptors), str(x.strays), kept, str(lost))
     out.print(t)
     out.print(
-        "A remapping entry follows when its interrupt next occurs, still on the old pCPU. RVI and SVI are in the VMCS, "
+        "A remapping entry gets its new pCPU and vector when its interrupt next occurs, still on the old pCPU, whose "
+        "vector is kept (median) until one has come in on the new one. RVI and SVI are in the VMCS, "
         "VIRR and VISR in the virtual-APIC page: both go with the vCPU, and no code here writes them for a move.",
         style="dim",
     )

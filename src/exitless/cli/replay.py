@@ -1,7 +1,6 @@
 """``exitless replay``: what came from outside in a recording, on a simulated host; both sides compared."""
 
 import argparse
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +17,10 @@ from exitless.scenario.costs import COST_NAMES, DEFAULT, Preset
 from exitless.sim.replay import ReplayMachine
 from exitless.sim.state import Domain
 from exitless.study.arrivals import OTHER, SAME, Arrivals
-from exitless.study.replayed import UNRECORDED, Comparison, Counts, Line
-from exitless.traces.reader import Row, Vcpu, open_reader
+from exitless.study.passing import Thing
+from exitless.study.replayed import UNRECORDED, UNTOLD, Comparison, Counts, Line
+from exitless.study.unscheduled import Gaps, Unscheduled
+from exitless.traces.reader import Vcpu, open_reader
 from exitless.traces.xentrace import Xentrace
 from exitless.vocab.given import Given
 from exitless.vocab.kinds import Kind, Owner
@@ -50,7 +51,7 @@ def add_parser(subparsers: Any) -> None:
 class Replay:
     """One recording, replayed: what was given, what came of it, and both sides' counts."""
 
-    def __init__(self, reader: Xentrace, arrivals: Arrivals, recorded: Counts) -> None:
+    def __init__(self, reader: Xentrace, arrivals: Arrivals, recorded: Counts, alone: Unscheduled | None) -> None:
         self.reader = reader
         self.arrivals = arrivals
         self.recorded = recorded
@@ -58,8 +59,9 @@ class Replay:
         self.vcpus = sorted(arrivals.replayed(), key=lambda v: (len(reader.vcpus[v].vm), reader.vcpus[v].name()))
         self.record = Record(Header())
         self.simulated = Counts()
+        self.restarted: Counts | None = None
         self.arrived = 0
-        self.alone = False
+        self.alone = alone
         self.costs = DEFAULT
 
     def exit_name(self, reason: int) -> str:
@@ -70,23 +72,18 @@ class Replay:
         return self.reader.exit_name(svm[reason] if self.reader.vendor() == "svm" else reason)
 
     def simulate(self, preset: Preset, dark: bool) -> None:
-        """Build the host, give it what the recording gave, and let it run. ``dark`` False: interrupts count as on."""
+        """Build the host, give it what the recording gave, and let it run. ``dark`` False: interrupts count as on.
+
+        Where no slice of time is told, it runs once without restarts by slice timers and once with one at each switch.
+        """
         self.costs = preset.sentence()
-        machine = ReplayMachine(len(self.vcpus), [self.record])
-        for n, ps in enumerate(preset.ps):
-            machine.costs[n] = ps
-        numbers = {v: n for n, v in enumerate(self.vcpus)}
-        domains: dict[str, Domain] = {}
-        for v in self.vcpus:
-            vcpu = self.reader.vcpus[v]
-            domain = domains.setdefault(vcpu.vm, Domain(len(domains), 0))
-            machine.add(domain, vcpu.number, self.callback(v), self.arrivals.state_at_start(v))
-        for t in self.things:
-            machine.give(numbers[t.vcpu], t.time, t.what, t.a, t.b, t.dark if dark else 0, t.again)
-        machine.run(self.reader.duration_ps + TAIL_PS)
-        machine.columns.flush()
-        self.arrived = int(machine.arrivals)
+        self.arrived = self._run(preset, dark, self.record, self.things)
         self.simulated.rows(self.record, False)
+        if not self.arrivals.slices_told() and any(t.what == Given.BACK for t in self.things):
+            record, self.restarted = Record(Header()), Counts()
+            things = [t._replace(a=1) if t.what == Given.BACK else t for t in self.things]
+            self._run(preset, dark, record, things)
+            self.restarted.rows(record, False)
         reasons = {k[2] for k in self.simulated.by_vcpu if k[1] == Kind.VM_EXIT}
         self.record.header = Header(
             title=f"replay of {Path(self.reader.source.name).name}", origin="simulated (replay)", mechanism="replay",
@@ -95,6 +92,23 @@ class Replay:
             cost_origins=[f"{o}: {s}" for o, s in zip(preset.origins, preset.sources, strict=True)],
             exits={r: self.exit_name(r) for r in sorted(reasons)}, clock_hz=self.reader.clock_hz,
         )  # fmt: skip
+
+    def _run(self, preset: Preset, dark: bool, record: Record, things: list[Thing]) -> int:
+        """Run once; returns how many interrupts were given."""
+        machine = ReplayMachine(len(self.vcpus), [record])
+        for n, ps in enumerate(preset.ps):
+            machine.costs[n] = ps
+        numbers = {v: n for n, v in enumerate(self.vcpus)}
+        domains: dict[str, Domain] = {}
+        for v in self.vcpus:
+            vcpu = self.reader.vcpus[v]
+            domain = domains.setdefault(vcpu.vm, Domain(len(domains), 0))
+            machine.add(domain, vcpu.number, self.callback(v), self.arrivals.state_at_start(v))
+        for t in things:
+            machine.give(numbers[t.vcpu], t.time, t.what, t.a, t.b, t.dark if dark else 0, t.again)
+        machine.run(self.reader.duration_ps + TAIL_PS)
+        machine.columns.flush()
+        return int(machine.arrivals)
 
     def callback(self, vcpu: int) -> int:
         """Return the vector of a vCPU's callback: one domain has one, told by any of its windows; 0 for none."""
@@ -112,37 +126,39 @@ class Replay:
     def compare(self) -> Comparison:
         """Put both sides together."""
         hosts = sum(t.what in (Given.HOST, Given.LOCAL) for t in self.things)
-        return Comparison(self.recorded, self.simulated, set(self.vcpus), hosts, self.exit_name)
+        return Comparison(
+            self.recorded, self.simulated, self.restarted, set(self.vcpus), hosts, self.arrivals, self.exit_name
+        )
 
+    def lines(self, comparison: Comparison) -> list[Line]:
+        """Return the rows: those of the scheduler only where it was recorded, none predicted where time stood still."""
+        lines = [line for line in comparison.lines() if self.alone is None or line.group != "scheduler"]
+        if self.stands_still():
+            for line in lines:
+                line.basis = UNRECORDED if line.basis == UNRECORDED else UNTOLD
+        return lines
 
-def one_a_pcpu(reader: Xentrace, batches: Iterable[list[Row]]) -> Iterator[list[Row]]:
-    """Give what is nobody's to one vCPU for each pCPU, for a recording without records of the scheduler."""
-    places: dict[int, int] = {}
-    for rows in batches:
-        out = []
-        for at, kind, pcpu, vcpu, a, b in rows:
-            if vcpu < 0 and pcpu >= 0:
-                if pcpu not in places:
-                    places[pcpu] = len(reader.vcpus)
-                    reader.vcpus.append(Vcpu(f"p{pcpu}", 0, -1))
-                vcpu = places[pcpu]
-            out.append((at, kind, pcpu, vcpu, a, b))
-        yield out
+    def stands_still(self) -> bool:
+        """Tell whether time stamps are damaged: one that is far ahead makes all that follow it one moment."""
+        return 10 * int(self.reader.shared.backwards) > self.reader.events
 
 
 def read(path: str, clock_hz: int) -> Replay:
     """Read a recording for its arrivals. Errors: TraceError, also for one in which nothing runs by VM entry.
 
-    One without records of the scheduler, and so without vCPUs, is read once more with one vCPU for each pCPU.
+    One without records of the scheduler, and so without vCPUs, is read twice more: for how long guests were away, and
+    with one vCPU for each pCPU.
     """
-    replay = read_once(path, clock_hz, False)
-    if not replay.vcpus and path != "-":
-        replay = read_once(path, clock_hz, True)
-    reader = replay.reader
+    with open_reader(path, clock_hz) as reader:
+        if not isinstance(reader, Xentrace):
+            raise TraceError(f"{path}: is {reader.what}; a replay needs {Xentrace.what}")
+        replay = read_once(reader, None)
+        if not replay.vcpus:
+            replay = read_once(Xentrace(reader.source, clock_hz), gaps(Xentrace(reader.source, clock_hz)))
     if not replay.vcpus:
         raise TraceError(
-            f"{reader.source.name}: no exit or entry in it belongs to a known vCPU; a replay needs records of the HVM "
-            "class, and from standard input those of the scheduler too (xentrace -e all)"
+            f"{reader.source.name}: holds no exit and no entry of a vCPU; a replay needs records of the HVM class "
+            "(xentrace -e all)"
         )
     if len(replay.vcpus) > MOST_VCPUS:
         raise TraceError(
@@ -151,27 +167,36 @@ def read(path: str, clock_hz: int) -> Replay:
     return replay
 
 
-def read_once(path: str, clock_hz: int, alone: bool) -> Replay:
-    """Read a recording for its arrivals; with ``alone`` a pCPU's guests count as one vCPU. Errors: TraceError."""
-    with open_reader(path, clock_hz) as reader:
-        if not isinstance(reader, Xentrace):
-            raise TraceError(f"{path}: is {reader.what}; a replay needs {Xentrace.what}")
-        reader.keeps = True
-        arrivals = Arrivals(
-            lambda pcpu, n: reader.of_pcpu[pcpu].places[n],
-            lambda pcpu, n: reader.of_pcpu[pcpu].slices[n],
-            lambda vcpu: reader.vcpus[vcpu].vm,
-            reader.pcpus == 1,
-        )
-        recorded = Counts()
-        with Patience(f"reading {path}", reader.size) as tick:
-            reader.tick = tick
-            for rows in one_a_pcpu(reader, reader.rows()) if alone else reader.rows():
-                arrivals.rows(rows)
-                recorded.rows(rows, True)
-        replay = Replay(reader, arrivals, recorded)
-        replay.alone = alone
-        return replay
+def gaps(reader: Xentrace) -> Gaps:
+    """Read a recording for the times between exits and entries."""
+    found = Gaps()
+    for rows in reader.rows():
+        found.rows(rows)
+    return found
+
+
+def read_once(reader: Xentrace, between: Gaps | None) -> Replay:
+    """Read a recording for its arrivals; with ``between`` a pCPU's guests count as one vCPU. Errors: TraceError."""
+    reader.keeps = True
+    arrivals = Arrivals(
+        lambda pcpu, n: reader.of_pcpu[pcpu].places[n],
+        lambda pcpu, n: reader.of_pcpu[pcpu].slices[n],
+        lambda vcpu: reader.vcpus[vcpu].vm,
+        reader.pcpus == 1,
+    )
+    recorded = Counts()
+
+    def vcpu_of(pcpu: int) -> int:
+        reader.vcpus.append(Vcpu(f"p{pcpu}", 0, -1))
+        return len(reader.vcpus) - 1
+
+    alone = None if between is None else Unscheduled(between.longest_stay(), vcpu_of)
+    with Patience(f"reading {reader.source.name}", reader.size) as tick:
+        reader.tick = tick
+        for rows in reader.rows() if alone is None else alone.batches(reader.rows()):
+            arrivals.rows(rows)
+            recorded.rows(rows, True)
+    return Replay(reader, arrivals, recorded, alone)
 
 
 def as_json(replay: Replay, lines: list[Line], comparison: Comparison, preset: Preset) -> dict[str, Any]:
@@ -197,7 +222,8 @@ def show(out: Console, replay: Replay, lines: list[Line], comparison: Comparison
         difference = line.difference()
         shown = "–" if difference is None else f"{difference:+.1f} %"
         recorded = "–" if line.basis == UNRECORDED else f"{line.recorded:,}"
-        t.add_row(line.quantity, recorded, f"{line.simulated:,}", shown, f"{line.given:,}", line.basis)
+        simulated = f"{line.simulated:,}" if line.most is None else f"{line.simulated:,} to {line.most:,}"
+        t.add_row(line.quantity, recorded, simulated, shown, f"{line.given:,}", line.basis)
     out.print()
     out.print(t)
     out.print(
@@ -217,9 +243,7 @@ def run(args: argparse.Namespace) -> int:
     preset = Preset(args.costs, replay.reader.clock_hz, {})
     replay.simulate(preset, not args.interrupts_on)
     comparison = replay.compare()
-    lines = comparison.lines()
-    if replay.alone:
-        lines = [line for line in lines if line.group != "scheduler"]
+    lines = replay.lines(comparison)
     for problem in replay.reader.problems:
         console(stderr=True).print(f"exitless: partial result: {problem}", soft_wrap=True)
     if args.json != "-":

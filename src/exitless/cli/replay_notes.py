@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from exitless.cli.output import ns
 from exitless.study.replayed import Comparison
 from exitless.vocab.kinds import Kind
 
@@ -9,16 +10,17 @@ if TYPE_CHECKING:
     from exitless.cli.replay import Replay
 
 
-def window_tax(tax: dict[str, Any]) -> list[str]:
-    """Put armings and window exits of both sides side by side, by cause."""
+def window_tax(tax: dict[str, Any], most: dict[str, int]) -> list[str]:
+    """Put armings and window exits of both sides side by side, by cause; ``most`` has those of a second simulation."""
     r, s = tax["recorded"], tax["simulated"]
     out = [
         f"Window tax: {r['armings_per_injection']:.2f} armings and {r['window_exits_per_injection']:.2f} window exits "
         f"for each injection recorded, {s['armings_per_injection']:.2f} and {s['window_exits_per_injection']:.2f} "
         "simulated."
     ]
-    for cause in r["armings"]:
-        out.append(f"  armed because {cause}: {r['armings'][cause]:,} recorded, {s['armings'][cause]:,} simulated")
+    for cause, count in s["armings"].items():
+        simulated = f"{count:,} to {most[cause]:,}" if most.get(cause, count) != count else f"{count:,}"
+        out.append(f"  armed because {cause}: {r['armings'][cause]:,} recorded, {simulated} simulated")
     for what in r["window_exits"]:
         out.append(
             f"  window exits {what}: {r['window_exits'][what]:,} recorded, {s['window_exits'][what]:,} simulated"
@@ -26,8 +28,8 @@ def window_tax(tax: dict[str, Any]) -> list[str]:
     return out
 
 
-def unrecorded(comparison: Comparison) -> list[str]:
-    """Name the kinds of records that the recording lacks and that a replay has to do without."""
+def unrecorded(comparison: Comparison, alone: bool) -> list[str]:
+    """Name the kinds of records that the recording lacks; ``alone``: it has none of the scheduler's."""
     out = []
     if comparison.absent(Kind.IRQ_INJECT):
         out.append(
@@ -40,25 +42,52 @@ def unrecorded(comparison: Comparison) -> list[str]:
             "the exit before; so window exits are predicted, and armings simulated are too few where a guest exits "
             "several times with interrupts off."
         )
-    if comparison.absent(Kind.SCHED_WAKE):
+    if comparison.absent(Kind.SCHED_WAKE) and not alone:
         out.append("Wake-ups are not recorded (SCHED_CLASS, 0x28000).")
+    if comparison.missed:
+        out.append(
+            f"{comparison.missed:,} changes of runstate are missing between those recorded; each vCPU is taken to be "
+            "in the runstate in which it is next seen."
+        )
     return out
 
 
 def explanation(replay: "Replay", comparison: Comparison) -> list[str]:
     """Say what the window tax is made of on both sides, and what the recording does not tell."""
-    out = unrecorded(comparison) or window_tax(comparison.tax())
+    out = unrecorded(comparison, replay.alone is not None)
+    if replay.stands_still():
+        out.append(
+            f"Time stamps went backwards {int(replay.reader.shared.backwards):,} times, so that most of this recording "
+            "is one moment: nothing in it is predictable."
+        )
+    if not comparison.absent(Kind.IRQ_WINDOW) and not comparison.untold():
+        most = comparison.restarted.by_cause if comparison.restarted and comparison.restarts_matter() else {}
+        out += window_tax(comparison.tax(), most)
     if replay.arrivals.dark:
         out.append(
             f"Interrupts off: not recorded. At {replay.arrivals.dark:,} of the exits with a new interrupt the guest's "
             "instruction pointer lay nearest to one where an earlier exit had met them off; that is taken for off. "
             "With --interrupts-on nothing is learned from earlier exits."
         )
-    if replay.alone:
+    armings = sum(comparison.new_armings.values())
+    if comparison.new_exits or armings:
+        out.append(
+            "Code not seen, or met for the first time and with interrupts not as in the code nearest to it, makes "
+            f"{comparison.new_exits:+,} first armings that nothing foretold, {armings:+,} with those asked again; rows "
+            "of which that is more than a tenth are not predictable from this file."
+        )
+    if replay.alone is not None:
         out.append(
             "No record of the scheduler: all that ran on one pCPU is taken for one vCPU of a guest (p0v0 on pCPU 0), "
-            "which a halt ends when it is next entered; wake-ups and runstates cannot be compared."
+            f"which was away {replay.alone.away:,} times, where an entry came more than "
+            f"{ns(replay.alone.stay // 1000)} after its exit or with no interrupt after a halt; wake-ups and runstates "
+            "cannot be compared."
         )
+        if replay.alone.idle_entries:
+            out.append(
+                f"{replay.alone.idle_entries:,} halts are followed by an entry without an interrupt: there, more than "
+                "one vCPU ran on a pCPU, and what waited for one may be simulated for another."
+            )
     first, switches = replay.restarts()
     if switches:
         out.append(
@@ -66,6 +95,12 @@ def explanation(replay: "Replay", comparison: Comparison) -> list[str]:
             "softirq sends the entry path round once more. "
             f"That is taken to be so at {first:,} of {switches:,} switches; "
             "Xen's own timers, and those stopped before they fired, are not recorded and make the true number smaller."
+        )
+    elif comparison.restarts_matter():
+        out.append(
+            "Restarts: the recording tells no time slices, so it is unknown after which switches a slice timer sends "
+            "the entry path round once more. Armings are not predictable from this file: simulated are the numbers "
+            "with no such restart and with one at each switch."
         )
     else:
         out.append("Restarts: the recording tells no time slices, so none by a slice timer is simulated.")

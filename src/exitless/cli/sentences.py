@@ -25,6 +25,8 @@ RULES: dict[int, tuple[str, str]] = {
     Kind.PIRQ_HOLD: ("xen.eoi_stack.push", "Xen irq.c pending_eoi"),
     Kind.PIRQ_READY: ("xen.pirq: guest_eoi or forced_eoi; xen.eoi_stack.mark_ready", "Xen irq.c desc_guest_eoi"),
     Kind.PIRQ_LIMIT: ("xen.eoi_stack.exceeds_rate", "Xen irq.c irq_ratelimit"),
+    Kind.VECTOR_ASSIGN: ("xen.vectors: acknowledge, assign_vector", "Xen irq.c assign_irq_vector"),
+    Kind.VECTOR_FREE: ("xen.vectors.clean_up", "Xen irq.c irq_move_cleanup_interrupt"),
     Kind.PORT_RAISE: ("xen.two_level.raise_port", "Xen 2l.c evtchn_2l_set_pending"),
     Kind.UPCALL_MARK: ("xen.two_level.mark_events_pending", "Xen domain.c vcpu_mark_events_pending"),
     Kind.UPCALL_ENTER: (

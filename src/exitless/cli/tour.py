@@ -10,6 +10,7 @@ from exitless.cli.moments import (
     Card,
     Runs,
     around,
+    at_us,
     card,
     counted,
     exit_of,
@@ -74,8 +75,9 @@ def access_card(runs: Runs) -> Iterator[Card]:
                  "vector"),
          ("Direct", "the EOI of a vector that the guest took itself does not exit")],
         ["SDM apicv.reads", "SDM apicv.writes"],
-        block={"kind": "table", "head": ["controls", "reads stay", "writes stay", "exit after", "exit before"],
-               "rows": table, "says": "each register tried against the rules"}, **more,
+        block={"kind": "table", "head": ["controls", "reads, no exit", "writes, no exit", "exit after", "exit before"],
+               "rows": table,
+               "says": "Each register tried against the rules. A write exits after it is stored, or before."}, **more,
     )  # fmt: skip
 
 
@@ -206,17 +208,17 @@ def wins_card(runs: Runs) -> Iterator[Card]:
                      if e.kind == Kind.VM_ENTRY and e.vcpu == way.vcpu and e.time_ps > time), -1)  # fmt: skip
         entered = way.steps[way.handled].time
         did = [
-            [f"{entered / 1e6:,.3f}", f"µs: the handler of 0x{guest:02x} begins", ""],
-            [f"{time / 1e6:,.3f}", f"µs: 0x{host:02x} exits inside it, after", ns((time - entered) / 1000)],
+            [at_us(entered), f"the handler of 0x{guest:02x} begins", ""],
+            [at_us(time), f"0x{host:02x} exits inside it, after", ns((time - entered) / 1000)],
         ]
         if back >= 0:
-            did.append([f"{back / 1e6:,.3f}", "µs: the handler goes on; it was paused for", ns((back - time) / 1000)])
+            did.append([at_us(back), "the handler goes on; it was paused for", ns((back - time) / 1000)])
         said = f"0x{guest:02x} is in service in the virtual APIC; only a physical vector holds back a physical one."
         more["moment"] = moment(shown, time, f"0x{host:02x} does not wait", said, way)
     elif at := rival_exits(runs, shown):
         said = f"No guest vector was in its way. In this run no handler of 0x{guest:02x} was under way at such a time."
         more["moment"] = moment(shown, at[0], f"0x{host:02x} exits at once", said, rival_way(runs, shown, at[0]))
-        did = [[f"{at[0] / 1e6:,.3f}", f"µs: 0x{host:02x} ends guest mode, as it did", f"{len(at):,} ×"]]
+        did = [[at_us(at[0]), f"0x{host:02x} ends guest mode; in the whole run it does so", f"{len(at):,} times"]]
     for name in runs.by_name:
         m = runs.summary(name).meeting
         if m is not None and m.met:
@@ -267,7 +269,7 @@ def move_card(runs: Runs) -> Iterator[Card]:
         more["moment"] = moment(name, time, "What names a pCPU here", said, way)
     yield card(
         "What must be rewritten when the vCPU moves to another pCPU?",
-        ["What names a pCPU: the descriptor's NDST, or the remapping entry's destination, and the current VMCS.",
+        ["What names a pCPU: the descriptor's NDST, or the remapping entry with its vector, and the current VMCS.",
          "RVI, SVI, VIRR, VISR and the EOI-exit bitmap travel with the vCPU untouched.",
          f"Fields that changed when the guest was moved at 10 ms of a run of its own: {', '.join(counts)}."],
         [("Posted", "the entry itself stays: it names the descriptor, not a pCPU"),

@@ -4,8 +4,10 @@ from exitless.arch.vtd.irte import Irte
 from exitless.arch.x86.host_vectors import HostVector
 from exitless.arch.xen.callback import Callback
 from exitless.arch.xen.ports import Errno, EventChannels, bind_pirq, bind_virq
+from exitless.arch.xen.vectors import FREE, VECTORS, assign_vector, is_reserved, owner_of
 from exitless.arch.xen.vlapic_msrs import vlapic_msr_changed
 from exitless.bits import units
+from exitless.bits.words import PACKED, clear_bit, set_bit, shl
 from exitless.errors import ScenarioError
 from exitless.mech.catalog import ROUTE_CHANNEL, ROUTE_DIRECT, ROUTE_POSTED, Mechanism, find, make_delivery
 from exitless.record.block import Header
@@ -31,6 +33,8 @@ from exitless.vocab.exits import VMX_NAMES
 from exitless.vocab.kinds import Owner, RunState
 
 VIRQ_TIMER_PORT = 3
+# One bit a pCPU in masks of one word.
+MOST_PCPUS = 62
 SCHEDULERS = {"credit2": Scheduler.CREDIT2, "credit": Scheduler.CREDIT}
 KINDS = ["pv", "pvh", "hvm"]
 
@@ -55,7 +59,7 @@ def build(scenario: Scenario, name: str, mechanism_name: str, seed: int, length_
     host = scenario.host
     clock = quantity(units.parse_frequency_hz, host.clock, "host.clock")
     within(clock, 10**8, 10**11, "host.clock in Hz")
-    pcpus = within(host.pcpus, 1, 64, "host.pcpus")
+    pcpus = within(host.pcpus, 1, MOST_PCPUS, "host.pcpus")
     within(seed, 0, SEED_LIMIT - 1, "the seed")
     preset = Preset(host.costs, clock, host.cost)
     machine = Machine(pcpus, sinks)
@@ -82,6 +86,10 @@ def build(scenario: Scenario, name: str, mechanism_name: str, seed: int, length_
         raise ScenarioError("vm: a scenario needs at least one [[vm]]")
     for n, vm in enumerate(scenario.vm):
         maker.add_vm(vm, n)
+    named = {v for device in scenario.device for v in device.host_vectors} | {
+        load.host_vector for load in scenario.load
+    }
+    maker.keep(named)
     for n, device in enumerate(scenario.device):
         maker.add_device(device, f"device[{n}]")
     for n, load in enumerate(scenario.load):
@@ -100,6 +108,7 @@ class Maker:
         self.header = header
         self.mechanism = mechanism
         self.seed = seed
+        self.kept: list[int] = []
         self.domains: dict[str, tuple[Domain, Vm]] = {}
         self.channels: dict[str, EventChannels] = {}
 
@@ -235,19 +244,33 @@ class Maker:
         """Tell whether a source's remapping entry is in posted format."""
         return source.index >= 0 and self.machine.remapper.table[source.index].im != 0
 
+    def keep(self, vectors: set[int]) -> None:
+        """Keep host vectors that the scenario names from being chosen for devices that come before, until the start."""
+        self.kept = [v for v in vectors if 0 < v < VECTORS]
+        for vector in self.kept:
+            set_bit(self.machine.vectors.shared, 0, PACKED, vector)
+
     def add_irq(self, source: Source, vector: int, pcpu: int, where: str) -> None:
-        """Give a device source a host vector on a pCPU and a remapping-table entry."""
+        """Give a device source a host vector on a pCPU and a remapping-table entry.
+
+        ``vector`` 0 leaves the choice to Xen's assign_irq_vector. Errors: ScenarioError
+        """
         m = self.machine
-        within(vector, 0x20, 0xEF, f"{where}.host_vectors")
         within(pcpu, 0, len(m.pcpus) - 1, f"{where}.pcpus")
-        if m.pcpus[pcpu].irq_of[vector] >= 0:
-            raise ScenarioError(f"{where}.host_vectors: 0x{vector:02x} is taken on pCPU{pcpu}")
-        irq = Irq(len(m.irqs), source.number, vector, pcpu)
+        irq = Irq(len(m.irqs), source.number)
+        if vector:
+            within(vector, 0x20, 0xEF, f"{where}.host_vectors")
+            if is_reserved(vector) and self.mechanism.route != ROUTE_DIRECT:
+                raise ScenarioError(f"{where}.host_vectors: 0x{vector:02x} is Xen's own, which no device gets")
+            if owner_of(m.vectors, pcpu, vector) != FREE:
+                raise ScenarioError(f"{where}.host_vectors: 0x{vector:02x} is taken on pCPU{pcpu}")
+            m.place(irq, pcpu, vector)
+        elif assign_vector(m.vectors, irq, shl(1, pcpu)) != 0:
+            raise ScenarioError(f"{where}.host_vectors: pCPU{pcpu} has no vector left for another device")
         m.irqs.append(irq)
-        m.pcpus[pcpu].irq_of[vector] = irq.number
         source.irq = irq.number
         entry = Irte()
-        entry.p, entry.vector, entry.dst = 1, vector, pcpu
+        entry.p, entry.vector, entry.dst = 1, irq.vector, pcpu
         source.index = len(m.remapper.table)
         m.remapper.table.append(entry)
 
@@ -297,6 +320,8 @@ class Maker:
     def finish(self) -> None:
         """Start the host: every vCPU is runnable and waits; every pCPU is asked to schedule."""
         m = self.machine
+        for vector in self.kept:
+            clear_bit(m.vectors.shared, 0, PACKED, vector)
         m.start_scheduler()
         for pcpu in m.pcpus:
             m.raise_softirq(pcpu, Softirq.TIMER)

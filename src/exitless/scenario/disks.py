@@ -21,10 +21,10 @@ def add_sas(maker: "Maker", device: Device, domain: Domain, vm: Vm, where: str) 
     count = len(device.pcpus)
     names = "ports" if domain.is_pv else "vectors"
     mine = device.ports if domain.is_pv else device.vectors or [FIRST_VECTOR + n for n in range(count)]
-    if not count or {len(mine), len(device.host_vectors)} != {count}:
+    hosts = device.host_vectors or [0] * count
+    if not count or {len(mine), len(hosts)} != {count}:
         raise ScenarioError(
-            f"{where}: {names}, host_vectors and pcpus must be of one length, got "
-            f"{len(mine)}, {len(device.host_vectors)}, {count}"
+            f"{where}: {names}, host_vectors and pcpus must be of one length, got {len(mine)}, {len(hosts)}, {count}"
         )
     service = time_within(device.service, SHORTEST_PS, LONGEST_MEAN_PS, f"{where}.service")
     depth = within(device.depth, 1, 1024, f"{where}.depth")
@@ -34,7 +34,7 @@ def add_sas(maker: "Maker", device: Device, domain: Domain, vm: Vm, where: str) 
         )
         vcpu = m.vcpus[domain.first + index]
         source = maker.add_source(vcpu, f"{device.name}.{n}")
-        vector = 0x98 + 0x10 * n if maker.mechanism.placement == "host-above" else device.host_vectors[n]
+        vector = 0x98 + 0x10 * n if maker.mechanism.placement == "host-above" else hosts[n]
         maker.add_irq(source, vector, device.pcpus[n], where)
         if domain.is_pv:
             maker.bind(source, mine[n], vm, vcpu, where)

@@ -19,9 +19,7 @@ FIRST_STREAM = 100
 MOST_NICS = 60
 MOST_QUEUES = 60
 FIRST_VECTOR = 0x80
-FIRST_HOST_VECTOR = 0x48
 FIRST_PORT = 64
-LAST_HOST_VECTOR = 0xEF
 
 
 def make_nic(device: Device, number: int, seed: int, where: str) -> Nic:
@@ -69,7 +67,8 @@ def not_taken(candidates: Iterable[int], taken: Container[int]) -> int:
 
 
 def route_queue(maker: "Maker", device: Device, vm: Vm, vcpu: Vcpu, source: Source, q: int, where: str) -> None:
-    """Choose guest vector, host vector and route of one NIC queue; what the table does not say is the next one free."""
+    """Choose guest vector, host vector and route of one NIC queue; what the table does not say is the next one free,
+    and Xen's choice of a host vector."""
     row = maker.mechanism
     m = maker.machine
     in_guest = {int(vcpu.cpu.timer_vector), int(vcpu.cpu.callback_vector), *maker.vectors_of(vcpu)}
@@ -80,13 +79,9 @@ def route_queue(maker: "Maker", device: Device, vm: Vm, vcpu: Vcpu, source: Sour
     else:
         vector = not_taken(range(FIRST_VECTOR + q, 0x100), in_guest)
     within(vector, 16, 255, f"{where}.vectors")
-    on_pcpu = {n for n, irq in enumerate(m.pcpus[vcpu.pcpu].irq_of) if irq >= 0}
-    host = vector
-    if row.route != ROUTE_DIRECT:
-        spaced = range(FIRST_HOST_VECTOR + 8 * q, LAST_HOST_VECTOR + 1, 8)
-        host = not_taken((*spaced, *range(FIRST_HOST_VECTOR, LAST_HOST_VECTOR + 1)), on_pcpu)
-        if q < len(device.host_vectors):
-            host = device.host_vectors[q]
+    host = device.host_vectors[q] if q < len(device.host_vectors) else 0
+    if row.route == ROUTE_DIRECT:
+        host = vector
     bound = {int(s.port) for s in m.sources if m.vcpus[s.vcpu].domain is vcpu.domain}
     port = device.ports[q] if q < len(device.ports) else not_taken(range(FIRST_PORT + q, 4096), bound)
     within(port, 1, 4095, f"{where}.ports")

@@ -61,7 +61,7 @@ class Device(msgspec.Struct, forbid_unknown_fields=True):
     ``msi`` is ``plain`` for a NIC whose messages have no mask bit; of the EOIs that a guest owes by hypercall it
     forgets every ``forgets``-th. A vbd has one ring a port: ``ports`` are the guest's, ``back_ports`` those of
     ``backend``; ``on`` names the controller, ``disk_queues`` its queue for each ring, ``priorities`` are of the FIFO
-    ABI.
+    ABI. ``host_vectors`` left out are chosen by Xen's assign_irq_vector.
     """
 
     kind: str
@@ -93,7 +93,7 @@ class Load(msgspec.Struct, forbid_unknown_fields=True):
     """``[[load]]``: a guest's work by rates. A device interrupts at random, ``interrupts`` times a second and at least
     ``apart``; each interrupt leaves ``work`` (a mean) to do. ``calls`` and ``exceptions`` are what the guest makes of
     its own accord while it works, a second of the run; ``off`` per cent of the work has interrupts off, in sections of
-    ``section`` on average.
+    ``section`` on average. ``host_vector`` 0 is Xen's choice.
     """
 
     name: str
@@ -107,7 +107,7 @@ class Load(msgspec.Struct, forbid_unknown_fields=True):
     off: int = 0
     section: str = "5 us"
     vector: int = 0x80
-    host_vector: int = 0x48
+    host_vector: int = 0
     port: int = 64
 
 

@@ -10,6 +10,7 @@ from exitless.arch.vtd.post import post
 from exitless.arch.vtd.remap import Remapper, Translation, Verdict, translate
 from exitless.arch.x86.lapic import accept
 from exitless.arch.x86.message import remappable_address
+from exitless.arch.xen.vectors import VECTORS, VectorTable
 from exitless.bits.words import zeros
 from exitless.errors import Impossible
 from exitless.mech.procedures.assist import Assist
@@ -41,6 +42,7 @@ class Core:
         self.domains: list[Domain] = []
         self.sources: list[Source] = []
         self.irqs: list[Irq] = []
+        self.vectors: VectorTable = VectorTable(pcpus)
         self.remapper: Remapper = Remapper()
         self.translation: Translation = Translation()
         self.assist: Assist = Assist()
@@ -52,13 +54,14 @@ class Core:
         self.assist_while_blocked: i64 = 0
         i: i64 = 0
         while i < pcpus:
-            pcpu: Pcpu = Pcpu(i)
-            n: i64 = 0
-            while n < 256:
-                pcpu.irq_of[n] = -1
-                n += 1
-            self.pcpus.append(pcpu)
+            self.pcpus.append(Pcpu(i))
             i += 1
+
+    def place(self, irq: Irq, pcpu: i64, vector: i64) -> None:
+        """An interrupt has this vector of this pCPU, because a scenario says so or a guest knows it by that number."""
+        self.vectors.owner[pcpu * VECTORS + vector] = irq.number
+        irq.vector = vector
+        irq.pcpu = pcpu
 
     def row(self, kind: i64, pcpu: i64, vcpu: i64, a: i64, b: i64) -> None:
         """Record one row at the present moment."""

@@ -13,10 +13,11 @@ from exitless.arch.xen.dpci import Dpci, raise_for
 from exitless.arch.xen.dpci import begin as dpci_begin
 from exitless.arch.xen.dpci import end as dpci_end
 from exitless.arch.xen.pirq import AckType
+from exitless.arch.xen.vectors import owner_of
 from exitless.bits.words import lowest_of_word, shl
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
-from exitless.sim.rate_limit import RateLimit
+from exitless.sim.moving import Moving
 from exitless.sim.state import Event, Irq, Pcpu, Phase, Softirq, Source, Vcpu
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
@@ -26,7 +27,7 @@ ICR_LOW: Final = 2
 ICR_HIGH: Final = 3
 
 
-class Hypervisor(RateLimit):
+class Hypervisor(Moving):
     """Interrupt handling in root mode."""
 
     def __init__(self, pcpus: i64, sinks: list[Sink]) -> None:
@@ -49,17 +50,18 @@ class Hypervisor(RateLimit):
         Maskable MSIs, interprocessor and timer vectors get their EOI at once; only an MSI without a mask bit is held
         until its guest has ended it.
         """
-        number: i64 = pcpu.irq_of[vector]
+        number: i64 = owner_of(self.vectors, pcpu.number, vector)
         self.row(Kind.HOST_IRQ, pcpu.number, pcpu.current, vector, number)
         pcpu.resume = resume
         if number >= 0:
             self.irqs[number].taken += 1
             self.charge(pcpu, Cost.DOIRQ)
+            self.acknowledge_irq(pcpu, self.irqs[number], vector)
         elif vector == HostVector.TIMER:
             self.charge(pcpu, Cost.TIMERIRQ)
         else:
             self.charge(pcpu, Cost.DIRECT)
-        if number < 0 or not self.keep_in_service(pcpu, self.irqs[number]):
+        if number < 0 or not self.keep_in_service(pcpu, self.irqs[number], vector):
             end_of_interrupt(pcpu.lapic)
             self.row(Kind.LAPIC_EOI, pcpu.number, -1, vector, 0)
         self.begin(pcpu, Phase.IRQ, vector)
@@ -67,7 +69,7 @@ class Hypervisor(RateLimit):
     def finish_irq(self, pcpu: Pcpu, vector: i64) -> None:
         """The body of do_IRQ or of a direct vector's handler has run: what it caused happens."""
         pcpu.in_irq = 1
-        number: i64 = pcpu.irq_of[vector]
+        number: i64 = owner_of(self.vectors, pcpu.number, vector)
         if number >= 0:
             self.device_interrupt(pcpu, self.irqs[number])
         elif vector == HostVector.TIMER:
@@ -79,14 +81,14 @@ class Hypervisor(RateLimit):
             self.walk_blocked(pcpu)
         elif vector == HostVector.CALL_FUNCTION:
             self.flush_called(pcpu)
+        elif vector == HostVector.MOVE_CLEANUP:
+            self.clean_up_moves(pcpu)
         pcpu.in_irq = 0
 
     def device_interrupt(self, pcpu: Pcpu, irq: Irq) -> None:
-        """The guest fan-out of do_IRQ, and the lazy move of the interrupt to another pCPU. Cites: Xen irq.c do_IRQ"""
+        """The guest fan-out of do_IRQ. Cites: Xen irq.c do_IRQ"""
         source: Source = self.sources[irq.source]
         vcpu: Vcpu = self.vcpus[source.vcpu]
-        if irq.wanted >= 0 and irq.wanted != irq.pcpu:
-            self.move_irq(irq)
         if self.is_too_often(pcpu, irq):
             return
         if irq.ack != AckType.NONE:
@@ -99,25 +101,6 @@ class Hypervisor(RateLimit):
             self.raise_softirq(pcpu, Softirq.HVM_DPCI)
         else:
             irq.merged += 1
-
-    def move_irq(self, irq: Irq) -> None:
-        """Reprogram an interrupt for the pCPU it was wanted on; the remapping entry is rewritten.
-
-        It keeps its vector, which stays reserved on the pCPU it leaves. Where another interrupt has that vector, it
-        stays where it is; Xen would look for another one.
-        Cites: Xen irq.c irq_set_affinity
-        """
-        source: Source = self.sources[irq.source]
-        entry = self.remapper.table[source.index]
-        holder: i64 = self.pcpus[irq.wanted].irq_of[irq.vector]
-        if holder >= 0 and holder != irq.number:
-            irq.wanted = -1
-            return
-        self.pcpus[irq.wanted].irq_of[irq.vector] = irq.number
-        entry.dst = irq.wanted
-        irq.pcpu = irq.wanted
-        irq.wanted = -1
-        self.row(Kind.MSI_ROUTE, irq.pcpu, source.vcpu, source.index, irq.vector)
 
     def walk_blocked(self, pcpu: Pcpu) -> None:
         """The wakeup vector: unblock every vCPU on this pCPU's list whose ON is set.

@@ -5,10 +5,12 @@ from mypy_extensions import i64
 from exitless.arch.vmx.posted import has_posted
 from exitless.arch.xen.credit2 import BUDGET_PERIOD_PS
 from exitless.arch.xen.dpci import follows_vcpu
+from exitless.arch.xen.vectors import want
+from exitless.bits.words import shl
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
 from exitless.sim.credit2 import Credit2Host
-from exitless.sim.state import Domain, Event, Pcpu, Scheduler, Softirq, Vcpu
+from exitless.sim.state import Domain, Event, Pcpu, Scheduler, Softirq, Source, Vcpu
 from exitless.vocab.kinds import Kind, RunState
 
 
@@ -156,14 +158,16 @@ class Scheduling(Credit2Host):
     def retarget(self, vcpu: Vcpu) -> None:
         """Ask for new affinity of every unposted interrupt whose target is ``vcpu``; a PVH dom0's do not follow (C6).
 
-        Cites: Xen hvm.c hvm_migrate_pirqs
+        The last wish counts, also one for the pCPU where the interrupt comes in already.
+        Cites: Xen hvm.c hvm_migrate_pirqs, Xen irq.c irq_set_affinity
         """
         domain: Domain = vcpu.domain
         if domain.is_pv == 0 and not follows_vcpu(1, 1 - domain.serves):
             return
-        for irq in self.irqs:
-            if self.sources[irq.source].vcpu == vcpu.number and irq.pcpu != vcpu.pcpu:
-                irq.wanted = vcpu.pcpu
+        for number in vcpu.sources:
+            source: Source = self.sources[number]
+            if source.irq >= 0 and self.remapper.table[source.index].im == 0:
+                want(self.irqs[source.irq], shl(1, vcpu.pcpu))
 
     def switch_state(self, pcpu: Pcpu, vcpu: Vcpu) -> None:
         """Load a vCPU's state: the hooks of posted interrupts run for the one that leaves and the one that comes.

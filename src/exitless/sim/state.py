@@ -14,6 +14,7 @@ from exitless.arch.xen.fifo import ControlBlock, EventArray
 from exitless.arch.xen.fifo_guest import Cursor
 from exitless.arch.xen.pirq import AckType, PirqGuest
 from exitless.arch.xen.two_level import SharedInfo
+from exitless.arch.xen.vectors import HostIrq
 from exitless.bits.words import zeros
 from exitless.mech.delivery import Delivery
 from exitless.mech.vcpu import VirtualCpu
@@ -125,7 +126,6 @@ class Pcpu:
         self.stole_at: i64 = -1
         self.heaviest: i64 = DEFAULT_WEIGHT
         self.blocked_list: list[i64] = []
-        self.irq_of: vec[i64] = zeros(256)
         self.dpci: list[i64] = []
         self.tasklets: list[i64] = []
         self.eoi_stack: EoiStack = EoiStack()
@@ -165,22 +165,19 @@ class Source:
         self.front: i64 = -1
 
 
-class Irq:
-    """A device interrupt as Xen knows it. ``wanted`` is the pCPU it shall move to at its next occurrence, -1 none.
+class Irq(HostIrq):
+    """A device interrupt as Xen knows it: where it comes in, and what becomes of it.
 
-    ``ack`` is one of AckType, ``bound`` the account of the one guest it is bound to, ``held_on`` the pCPU on whose
-    pending-EOI stack it is (-1 none), ``forced_at`` when Xen ends it if the guest has not, in ps (-1 not armed).
+    ``ack`` is one of AckType, ``bound`` the account of the one guest it is bound to, ``held_on`` the pCPU that put
+    it on its pending-EOI stack last (-1 none), ``forced_at`` when Xen ends it if the guest has not (ps, -1 not armed).
     ``taken`` counts do_IRQ for it, ``raised`` what became a request or an event, ``merged`` what met one on its way,
     ``dropped`` what came too often (``rate``). ``off`` is 1 while it is switched off for that, ``held`` 1 when its
     device has a message to send then.
     """
 
-    def __init__(self, number: i64, source: i64, vector: i64, pcpu: i64) -> None:
-        self.number: i64 = number
+    def __init__(self, number: i64, source: i64) -> None:
+        super().__init__(number)
         self.source: i64 = source
-        self.vector: i64 = vector
-        self.pcpu: i64 = pcpu
-        self.wanted: i64 = -1
         self.dpci: DpciRecord = DpciRecord()
         self.ack: i64 = AckType.NONE
         self.bound: PirqGuest = PirqGuest(AckType.NONE, 1)

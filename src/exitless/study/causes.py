@@ -20,7 +20,8 @@ EXTERNAL_SVM: Final = 0x60
 WINDOW_VMX: Final = 7
 WINDOW_SVM: Final = 0x64
 LOST: Final = 0
-NONE: Final = -1
+# Typed, so that a choice between it and a number makes no object.
+NONE: Final[i64] = -1
 NMI: Final = 2
 # Linux's vector by which it interrupts a pCPU that runs a guest, for the guest's sake.
 RESCHEDULE: Final = 0xFD
@@ -142,7 +143,7 @@ class Causes(Sink):
 
     def cpu(self, pcpu: i64, vcpu: i64) -> Follows:
         """Find a vCPU, or who stands in for it on a pCPU."""
-        place: i64 = self.vcpus.get(vcpu) if vcpu >= 0 else -1
+        place: i64 = self.vcpus.get(vcpu) if vcpu >= 0 else NONE
         if place >= 0:
             return self.places[place]
         key: int = vcpu if vcpu >= 0 else -2 - pcpu

@@ -27,11 +27,15 @@ class Rows:
         for n, e in enumerate(self.steps):
             if e.kind == Kind.SOURCE_ASSERT:
                 self.asserts.setdefault(e.a, []).append(n)
+        self.assigned: dict[int, list[tuple[int, int]]] = {}
+        for e in events:
+            if e.kind == Kind.VECTOR_ASSIGN:
+                self.assigned.setdefault(e.b, []).append((e.time_ps, e.a))
         self.merged = {(e.a, e.b) for e in events if e.kind == Kind.SOURCE_MERGE}
 
     def of_source(self, source: int) -> list[Journey]:
         """Return the ways of one source's interrupts."""
-        way = _Source(self.header, source, self.notifications)
+        way = _Source(self.header, source, self.notifications, self.assigned)
         out = []
         for n in self.asserts.get(source, ()):
             first = self.steps[n]
@@ -127,15 +131,22 @@ def _notifications(events: list[Event]) -> set[int]:
 class _Source:
     """What tells a source's rows from others'."""
 
-    def __init__(self, header: Header, source: int, notifications: set[int]) -> None:
+    def __init__(
+        self, header: Header, source: int, notifications: set[int], assigned: dict[int, list[tuple[int, int]]]
+    ) -> None:
         self.source = source
         self.vcpu = _entry(header.source_vcpu, source)
         self.vector = _entry(header.source_vector, source)
         self.host_vector = _entry(header.source_host_vector, source)
+        self.assigned = assigned.get(source, [])
         self.port = _entry(header.source_port, source)
         self.is_posted = self.host_vector < 0 and self.port < 0
         self.is_hvm = _entry(header.owners, self.vcpu) == Owner.GUEST
         self.notifications = notifications
+
+    def host_at(self, time: int) -> int:
+        """Return the host vector of its messages at a time; moves give it others."""
+        return next((vector for since, vector in reversed(self.assigned) if since <= time), self.host_vector)
 
 
 def _entry(values: list[int], number: int) -> int:
@@ -150,6 +161,7 @@ class _Way:
         self.j = journey
         self.seen: set[int] = set()
         self.pcpu = -1
+        self.host_vector = source.host_vector
         self.callback = -1
         self.in_service = False
         self.own_exit = False
@@ -232,19 +244,21 @@ def _physical(e: Event, way: _Way) -> None:
             way.j.steps = [step for step in way.j.steps if step.kind != Kind.MSI_ROUTE]
             way.take(e)
         elif not s.is_posted:
-            way.once(e, e.b == s.host_vector)
+            if e.b == s.host_at(e.time_ps) and e.kind not in way.seen:
+                way.host_vector = e.b
+                way.take(e)
     elif e.kind == Kind.LAPIC_ACCEPT:
         if s.is_posted:
             fits = Kind.PID_POST in way.seen and e.a in s.notifications and Kind.PID_PROCESS not in way.seen
         else:
-            fits = e.a == s.host_vector and Kind.MSI_ROUTE in way.seen
+            fits = e.a == way.host_vector and Kind.MSI_ROUTE in way.seen
         if fits and e.kind not in way.seen:
             way.pcpu = e.pcpu
             way.take(e)
     elif s.is_posted:
         way.once(e, Kind.LAPIC_ACCEPT in way.seen and e.pcpu == way.pcpu and e.a in s.notifications)
     elif s.host_vector >= 0:
-        way.once(e, Kind.LAPIC_ACCEPT in way.seen and e.a == s.host_vector and e.pcpu == way.pcpu)
+        way.once(e, Kind.LAPIC_ACCEPT in way.seen and e.a == way.host_vector and e.pcpu == way.pcpu)
 
 
 def _virtual(e: Event, way: _Way) -> None:
@@ -310,7 +324,7 @@ def _is_own(e: Event, way: _Way) -> bool:
 def _by_message(e: Event, way: _Way) -> bool:
     """Tell whether an exit takes this interrupt's host vector, or its notification, out of the local APIC."""
     s = way.s
-    mine = e.b == s.host_vector if s.host_vector >= 0 else e.b in s.notifications
+    mine = e.b == way.host_vector if s.host_vector >= 0 else e.b in s.notifications
     outside = e.a in (Exit.EXTERNAL_INTERRUPT, Exit.EXCEPTION_NMI)
     return outside and mine and Kind.LAPIC_ACCEPT in way.seen and Kind.HOST_IRQ not in way.seen
 
@@ -331,11 +345,13 @@ def _closes(e: Event, way: _Way) -> bool:
 def choose(found: list[Journey], nth: int | None = None) -> int:
     """Return the place of the ``nth`` interrupt (its serial), or of one worth a look; -1 for none.
 
-    Worth a look is the first complete one that another's exit touches, else one that finds its vCPU running.
+    Worth a look is the first complete one that another's exit touches, else one that finds its vCPU running, else one
+    that at least reached its handler.
     """
     if nth is not None:
         return next((n for n, j in enumerate(found) if j.serial == nth), -1)
     whole = [n for n, j in enumerate(found) if j.handled >= 0 and j.handled + 1 < len(j.steps)]
     touched = [n for n in whole if found[n].touching]
     awake = [n for n in whole if all(step.kind != Kind.SCHED_WAKE for step in found[n].steps)]
-    return next(iter(touched or awake or whole), -1 if not found else 0)
+    reached = [n for n, j in enumerate(found) if j.handled >= 0]
+    return next(iter(touched or awake or whole or reached), -1 if not found else 0)

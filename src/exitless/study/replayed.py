@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from exitless.study.arrivals import OTHER, plain_reason
+from exitless.study.arrivals import OTHER, Arrivals, plain_reason
 from exitless.vocab.exits import Exit
 from exitless.vocab.hypercalls import hypercall_name
 from exitless.vocab.kinds import Kind
@@ -86,7 +86,10 @@ class Counts:
 
 @dataclass
 class Line:
-    """One quantity. ``given`` is how much of both sides was taken from the recording as it is."""
+    """One quantity. ``given`` is how much of both sides was taken from the recording as it is.
+
+    ``most`` is the simulated count with a restart at each switch, where a row is not predictable for want of slices.
+    """
 
     quantity: str
     recorded: int
@@ -94,6 +97,7 @@ class Line:
     given: int
     basis: str
     group: str
+    most: int | None = None
 
     def difference(self) -> float | None:
         """Return the difference in per cent of the recorded count; None where that is 0 or there is no comparing."""
@@ -106,23 +110,32 @@ class Line:
         return {
             "quantity": self.quantity, "recorded": None if self.basis == UNRECORDED else self.recorded,
             "simulated": self.simulated, "difference_percent": self.difference(), "basis": self.basis,
-            "given": self.given,
+            "given": self.given, **({} if self.most is None else {"simulated_most": self.most}),
         }  # fmt: skip
 
 
 class Comparison:
-    """Both sides of a replay. ``hosts`` is how many host interrupts were given; ``exit_name`` names recorded codes."""
+    """Both sides of a replay. ``hosts`` is how many host interrupts were given; ``exit_name`` names recorded codes.
+
+    ``restarted`` is a second simulation where the recording tells no time slices: one with a restart at each switch.
+    """
 
     def __init__(
-        self, recorded: Counts, simulated: Counts, replayed: set[int], hosts: int, exit_name: Callable[[int], str]
-    ) -> None:
+        self, recorded: Counts, simulated: Counts, restarted: Counts | None, replayed: set[int], hosts: int,
+        arrivals: Arrivals, exit_name: Callable[[int], str],
+    ) -> None:  # fmt: skip
         self.recorded = recorded
         self.simulated = simulated
+        self.restarted = restarted
         self.hosts = hosts
+        self.missed = arrivals.missed
+        self.new_exits = arrivals.new_exits
+        self.new_armings = arrivals.new_armings
         self.exit_name = exit_name
         self.mine = recorded.sums(lambda v: v in replayed)
         self.others = recorded.sums(lambda v: v not in replayed)
         self.made = simulated.sums(lambda v: True)
+        self.most = {} if restarted is None else restarted.sums(lambda v: True)
 
     def _sides(self, kind: int) -> list[tuple[tuple[int, int, int], int, int, int]]:
         """Return every count of a kind: recorded, simulated, and what of it others than the replayed vCPUs did."""
@@ -138,9 +151,20 @@ class Comparison:
         out = self._injections()
         armed = self._sides(Kind.IRQ_WINDOW)
         windows = UNRECORDED if self.absent(Kind.IRQ_WINDOW) else UNTOLD if self.untold() else PREDICTED
-        for k, recorded, simulated, given in armed:
-            out.append(Line(f"window armings 0x{k[1]:02x}", recorded, simulated, given, windows, "windows"))
-        out.append(self._total("window armings", armed, "windows", windows))
+        lines = [
+            Line(f"window armings 0x{k[1]:02x}", recorded, simulated, given, windows, "windows")
+            for k, recorded, simulated, given in armed
+        ]
+        lines.append(self._total("window armings", armed, "windows", windows))
+        new = [self.new_armings.get(k[1], 0) for k, _, _, _ in armed]
+        if self.restarts_matter():
+            most = [self.most.get(k, 0) + given for k, _, _, given in armed]
+            for line, count in zip(lines, [*most, sum(most)], strict=True):
+                line.most = count
+                line.basis = UNTOLD if line.basis == PREDICTED else line.basis
+        for line, count in zip(lines, [*new, sum(new)], strict=True):
+            line.basis = self._unless_new(line.basis, count, line.recorded)
+        out += lines
         out += self._exits()
         for k, recorded, simulated, _ in self._sides(Kind.HYPERCALL):
             out.append(Line(f"hypercalls {hypercall_name(k[1])}", recorded, simulated, recorded, GIVEN, "hypercalls"))
@@ -154,7 +178,7 @@ class Comparison:
             name = f"runstate {STATES[k[1] & 3]}->{STATES[k[2] & 3]}"
             paused = k[1] == 3 or k[2] == 3
             basis = GIVEN if paused or recorded == given else MIXED if given else PREDICTED
-            basis = UNRECORDED if self.absent(Kind.RUNSTATE) else basis
+            basis = UNRECORDED if self.absent(Kind.RUNSTATE) or (self.missed and not recorded) else basis
             out.append(Line(name, recorded, simulated, recorded if basis == GIVEN else given, basis, "scheduler"))
         return out
 
@@ -169,6 +193,15 @@ class Comparison:
         return any(k[0] == kind for k in self.made) or (
             self.window_exits() > 0 and kind in (Kind.IRQ_WINDOW, Kind.IRQ_INJECT)
         )
+
+    def restarts_matter(self) -> bool:
+        """Tell whether restarts at switches, of which nothing is told, could change the armings by a tenth."""
+        least, most = (sum(n for k, n in side.items() if k[0] == Kind.IRQ_WINDOW) for side in (self.made, self.most))
+        return 10 * (most - least) > least
+
+    def _unless_new(self, basis: str, new: int, recorded: int) -> str:
+        """Return a row's basis: not predictable where code met for the first time makes more than a tenth of it."""
+        return UNTOLD if basis == PREDICTED and 10 * abs(new) > recorded else basis
 
     def untold(self) -> bool:
         """Tell whether arrivals are missing: without records of injections, only those that had to wait are seen."""
@@ -196,7 +229,7 @@ class Comparison:
             name = self.exit_name(k[1])
             basis = GIVEN
             if k[1] == Exit.INTERRUPT_WINDOW:
-                basis = UNTOLD if self.untold() else PREDICTED
+                basis = UNTOLD if self.untold() else self._unless_new(PREDICTED, self.new_exits, recorded)
             elif k[1] == Exit.EXTERNAL_INTERRUPT:
                 basis, given = UNTOLD if self.untold() else MIXED, given + self.hosts
             elif k[1] >= OTHER or k[1] in (Exit.HLT, Exit.VMCALL):

@@ -94,6 +94,7 @@ class Extras:
     routes: int = 0
     descriptors: int = 0
     strays: int = 0
+    kept: Latency = field(default_factory=Latency)
     turns_blocked: int = 0
     turns_by_waker: Latency = field(default_factory=Latency)
     turns_by_waiter: Latency = field(default_factory=Latency)
@@ -104,7 +105,7 @@ class Extras:
         w, h, t, u = watch.windows, watch.holds, watch.travels, watch.turns
         return cls(
             sample(w.armed), sample(w.held), sample(h.held), int(h.forced), int(t.moves), int(t.routes),
-            int(t.descriptors), int(t.strays), int(u.blocked), sample(u.by_waker), sample(u.by_waiter),
+            int(t.descriptors), int(t.strays), sample(t.kept), int(u.blocked), sample(u.by_waker), sample(u.by_waiter),
         )  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:

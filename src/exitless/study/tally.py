@@ -94,9 +94,10 @@ class Tally(Sink):
         self.kinds: vec[i64] = zeros(96)
         self.waits: list[Wait] = []
         self.ports: list[int] = ports
-        self.host_vectors: list[int] = host_vectors
+        self.host_vectors: list[int] = list(host_vectors)
+        self.owns: vec[i64] = zeros(256 * pcpus)
         self.vcpu_of: list[int] = vcpu_of
-        self.targets: list[int] = targets
+        self.targets: list[int] = list(targets)
         self.wakeups: i64 = 0
         self.switches: i64 = 0
         self.moves: i64 = 0
@@ -124,7 +125,27 @@ class Tally(Sink):
         i = 0
         while i < 256 * pcpus:
             self.accepted_at[i] = -1
+            self.owns[i] = sources
             i += 1
+        self.own_all()
+
+    def own_all(self) -> None:
+        """The record begins: of sources with the same vector the first has it where it is not told whose it is."""
+        i: i64 = self.nobody - 1
+        while i >= 0:
+            self.own(i)
+            i -= 1
+
+    def own(self, source: i64) -> None:
+        """A source's host vector is its own, on its pCPU, or on all of them where that is not told."""
+        vector: i64 = self.host_vectors[source]
+        if vector < 0:
+            return
+        p: i64 = 0
+        while p < self.pcpus:
+            if self.targets[source] < 0 or self.targets[source] == p:
+                self.owns[p * 256 + vector] = source
+            p += 1
 
     def block(self, cells: vec[i64], count: i64) -> None:
         """Count the rows of one block."""
@@ -215,6 +236,13 @@ class Tally(Sink):
         elif kind == Kind.PID_POST:
             if b & 4 != 0:
                 self.held_posts += 1
+        elif kind == Kind.VECTOR_ASSIGN:
+            self.targets[b] = pcpu
+            if self.host_vectors[b] >= 0:
+                self.host_vectors[b] = a
+                self.own(b)
+        elif kind == Kind.VECTOR_FREE:
+            self.owns[pcpu * 256 + a] = self.nobody
 
     def owner_changes(self, t: i64, pcpu: i64, owner: i64) -> None:
         """A pCPU has another owner from now on."""
@@ -328,10 +356,9 @@ class Tally(Sink):
 
     def source_of_vector(self, pcpu: i64, vector: i64) -> i64:
         """Which source a host vector on a pCPU belongs to; ``nobody`` for timers and interprocessor interrupts."""
-        for number in range(len(self.host_vectors)):
-            if self.host_vectors[number] == vector:
-                return number
-        return self.nobody
+        if pcpu < 0 or vector < 0 or vector > 255:
+            return self.nobody
+        return self.owns[pcpu * 256 + vector]
 
     def source_of_port(self, vcpu: i64, port: i64) -> i64:
         """Which source a port of a vCPU belongs to."""

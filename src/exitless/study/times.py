@@ -11,6 +11,8 @@ from exitless.bits.words import reaching, zeros
 DIGIT: Final = 11
 DIGITS: Final = 2048
 HIGHEST: Final = 55
+# Typed, so that a choice between it and a number makes no object.
+NONE: Final[i64] = -1
 
 
 class Times:
@@ -95,7 +97,7 @@ class Slots:
 
     def get(self, key: i64) -> i64:
         """Return the number, -1 for none."""
-        return self.kept[key + 1] - 1 if key + 1 < i64(len(self.kept)) else -1
+        return self.kept[key + 1] - 1 if key + 1 < i64(len(self.kept)) else NONE
 
     def put(self, key: i64, number: i64) -> None:
         """Keep a number."""

@@ -62,7 +62,11 @@ class Holds:
 
 
 class Travels:
-    """vCPUs that move: how often, what is rewritten for it, and interrupts that still go where their vCPU was."""
+    """vCPUs that move: how often, what is rewritten for it, and interrupts that still go where their vCPU was.
+
+    ``kept`` has how long a vector stayed reserved on the pCPU that its interrupt had left; ``assigned`` the sources
+    that wait for that, ``since`` since when.
+    """
 
     def __init__(self, vcpus: i64) -> None:
         self.place: vec[i64] = filled(vcpus)
@@ -70,13 +74,16 @@ class Travels:
         self.routes: i64 = 0
         self.descriptors: i64 = 0
         self.strays: i64 = 0
+        self.kept: vec[i64] = vec[i64]([])
+        self.assigned: list[i64] = []
+        self.since: list[i64] = []
 
     def taken(self, pcpu: i64, vcpu: i64) -> None:
         """A pCPU takes a device's interrupt for a vCPU."""
         if self.place[vcpu] >= 0 and self.place[vcpu] != pcpu:
             self.strays += 1
 
-    def one(self, kind: i64, pcpu: i64, vcpu: i64, b: i64) -> None:
+    def one(self, t: i64, kind: i64, pcpu: i64, b: i64) -> None:
         """Look at one row."""
         if kind == Kind.SCHED_SWITCH:
             if b >= 0:
@@ -85,8 +92,14 @@ class Travels:
             self.moves += 1
         elif kind == Kind.PID_MOVE:
             self.descriptors += 1
-        elif pcpu >= 0 and vcpu >= 0:
+        elif kind == Kind.VECTOR_ASSIGN:
             self.routes += 1
+            self.assigned.append(b)
+            self.since.append(t)
+        elif b in self.assigned:
+            at: i64 = self.assigned.index(b)
+            self.kept = append(self.kept, t - self.since.pop(at))
+            self.assigned.pop(at)
 
 
 class Turns:
@@ -152,10 +165,10 @@ class Watch:
         elif kind == Kind.SCHED_WAKE:
             self.turns.woken[vcpu] = 1
         elif kind == Kind.SCHED_SWITCH:
-            self.travels.one(kind, pcpu, vcpu, b)
+            self.travels.one(t, kind, pcpu, b)
             if a >= 0:
                 self.turns.switched(t, pcpu, a, b, self.state[a])
             else:
                 self.turns.switched(t, pcpu, a, b, RunState.BLOCKED)
-        elif kind == Kind.VCPU_MOVE or kind == Kind.PID_MOVE or kind == Kind.MSI_ROUTE:
-            self.travels.one(kind, pcpu, vcpu, b)
+        elif kind == Kind.VCPU_MOVE or kind == Kind.PID_MOVE or kind == Kind.VECTOR_ASSIGN or kind == Kind.VECTOR_FREE:
+            self.travels.one(t, kind, pcpu, b)

@@ -5,7 +5,7 @@ from typing import Final
 
 from exitless.traces.kvm import SYSTEM_OF
 from exitless.traces.opening import Source
-from exitless.traces.text_lines import FtraceLine, Line
+from exitless.traces.text_line import FtraceLine, Line
 from exitless.traces.text_reader import Lost, TextReader, first_lines
 
 LOST: Final = re.compile(r"\s*CPU:\s*(\d{1,5}) \[(?:LOST )?(?:(\d{1,18}) )?EVENTS(?: DROPPED)?\]")

@@ -1,8 +1,8 @@
 """Turns Linux tracepoints into rows, whichever reader they come from.
 
-A reader hands over events in the order of their times, ``(ticks, pCPU, use, values)``; the first of the values is the
-thread in which the tracepoint fired, the others are those of :data:`~exitless.traces.kvm.TRACEPOINTS`. A reader that
-never makes objects of them sets ``values`` and calls :meth:`Mapper.event`.
+A reader hands over events in the order of their times: it sets ``values`` and calls :meth:`Mapper.event`. The first of
+them is the thread in which the tracepoint fired, the others are those of
+:data:`~exitless.traces.kvm.TRACEPOINTS`.
 """
 
 from typing import Final
@@ -14,16 +14,16 @@ from exitless.bits.words import reaching, zeros
 from exitless.errors import TraceError
 from exitless.record.columns import Columns
 from exitless.traces.kvm import NMI, Isa, Use
-from exitless.traces.merge import ROOM
 from exitless.traces.rate import PS_PER_S, Rate
 from exitless.traces.threads import Threads
 from exitless.vocab.kinds import Kind, Owner, RunState
 
-Event = tuple[int, int, int, tuple[int, ...]]
-
 LOST: Final = 0
 MOST_VALUES: Final = 8
-ABSENT: Final = -1
+# Typed, so that a choice between one of them and a number makes no object.
+ABSENT: Final[i64] = -1
+ZERO: Final[i64] = 0
+ENDED_NOTHING: Final[i64] = -2
 MOST_CODES: Final = 4_096
 WORD: Final = 2**62 - 1
 HALF: Final = 2**63
@@ -107,23 +107,6 @@ class Mapper:
     def tune(self) -> None:
         """Learn how ticks become ps, after the clock has been set."""
         self.rate = Rate(self.clock.times, self.clock.over)
-
-    def take(self, events: list[Event], first: int) -> int:
-        """Make rows of events from the place ``first`` on, as many as there is room for; returns the place after."""
-        clock, n = self.clock, first
-        while n < len(events) and self.columns.fill <= ROOM:
-            ticks, cpu, use, values = events[n]
-            now: i64 = clock.ps(ticks)
-            n += 1
-            if use == Use.LOST:
-                self.lost(now, cpu, values[1], clock.ps(values[2]))
-                continue
-            k: i64 = 0
-            while k < MOST_VALUES:
-                self.values[k] = signed(values[k]) if k < i64(len(values)) else ABSENT
-                k += 1
-            self.event(now, cpu, use, self.values)
-        return n
 
     def lost(self, now: i64, cpu: i64, count: i64, until: i64) -> None:
         """Records of a pCPU were lost from now on, ``count`` of them (0: unknown) until a time."""
@@ -218,7 +201,7 @@ class Mapper:
         elif use == Use.EOI:
             if place < 0:
                 place = self.threads.runs(v[0], v[1])
-            self.columns.row(now, Kind.IRQ_EOI, cpu, place, v[2] & 255 if v[2] >= 0 else -2, 1)
+            self.columns.row(now, Kind.IRQ_EOI, cpu, place, v[2] & 255 if v[2] >= 0 else ENDED_NOTHING, 1)
         elif use == Use.PV_EOI:
             self.columns.row(now, Kind.EOI_SPARED, cpu, place, v[2] & 255, 0)
         else:
@@ -296,7 +279,7 @@ class Mapper:
             self._wakes(place, 0)
 
     def _wake(self, now: i64, cpu: i64, place: i64, waker: i64) -> None:
-        self.columns.row(now, Kind.SCHED_WAKE, cpu, place, max(waker, 0), 0)
+        self.columns.row(now, Kind.SCHED_WAKE, cpu, place, waker if waker > 0 else ZERO, 0)
         self.columns.row(now, Kind.RUNSTATE, cpu, place, RunState.BLOCKED, RunState.RUNNABLE)
 
     def _halt_poll(self, now: i64, cpu: i64, v: vec[i64]) -> None:
@@ -305,7 +288,7 @@ class Mapper:
         if place < 0 <= v[1]:
             place = self.threads.runs(v[0], v[1])
         if v[2] >= 0:
-            self.columns.row(now, Kind.HALT_POLL, cpu, place, v[2], max(v[3], 0))
+            self.columns.row(now, Kind.HALT_POLL, cpu, place, v[2], v[3] if v[3] > 0 else ZERO)
 
     def _other(self, now: i64, cpu: i64, use: i64, v: vec[i64]) -> None:
         """An interrupt of the host, or an access that its guest made, by whichever exit.
@@ -349,4 +332,4 @@ def vector_of(word: i64) -> i64:
     return NMI_VECTOR if mode == NMI else -1
 
 
-__all__ = ["Clock", "Event", "Mapper", "Threads", "Use"]
+__all__ = ["Clock", "Mapper", "Threads", "Use"]

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from exitless.traces.text_lines import Line, PerfLine
+from exitless.traces.text_line import Line, PerfLine
 from exitless.traces.text_reader import Lost, TextReader
 
 LOST: Final = re.compile(r"\s*\S.{0,64}?\[(\d{1,5})\]\s+\d{1,11}\.\d{1,9}:\s+PERF_RECORD_LOST\w* lost (\d{1,18})")

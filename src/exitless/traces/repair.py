@@ -10,7 +10,7 @@ from typing import Final
 from exitless.errors import TraceError
 from exitless.traces import ftrace_text, perf_script
 from exitless.traces.opening import CHUNK, Source
-from exitless.traces.text_lines import FtraceLine, PerfLine
+from exitless.traces.text_line import FtraceLine, PerfLine
 
 QUOTE: Final = re.compile(r"(?:[>|] ?)+")
 HARD: Final = str.maketrans("\u00a0\u2007\u202f", "   ")

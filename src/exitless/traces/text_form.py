@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from librt.strings import read_i64_le
 from librt.vecs import vec
 from mypy_extensions import i64
 
 from exitless.bits.words import zeros
 
-ABSENT: Final = -1
+# Typed, so that a choice between it and a number stays a number and makes no object.
+ABSENT: Final[i64] = -1
 MOST_FIELDS: Final = 8
 MOST_STEPS: Final = 32
 MOST_WORDS: Final = 4096
@@ -57,7 +59,7 @@ def hexadecimal(c: i64) -> i64:
         return c - 48
     if 97 <= c <= 102:
         return c - 87
-    return c - 55 if 65 <= c <= 70 else -1
+    return c - 55 if 65 <= c <= 70 else ABSENT
 
 
 class Step:
@@ -96,12 +98,21 @@ class Step:
         return True
 
 
+def lesser(a: i64, b: i64) -> i64:
+    """Return the smaller of two numbers; ``min`` would make objects of them."""
+    return a if a < b else b
+
+
 def stands(data: bytes, at: i64, end: i64, text: bytes) -> bool:
     """Tell whether a text stands at a place."""
     n: i64 = i64(len(text))
     if at + n > end:
         return False
     k: i64 = 0
+    while k + 8 <= n:
+        if read_i64_le(data, at + k) != read_i64_le(text, k):
+            return False
+        k += 8
     while k < n:
         if i64(data[at + k]) != i64(text[k]):
             return False
@@ -167,7 +178,7 @@ class Form:
     def _lazy(self, step: Step, data: bytes, at: i64, end: i64, k: i64) -> bool:
         """Tell whether a step that ends as early as it can fits, and all after it."""
         after: i64 = at
-        last: i64 = min(end, at + step.most)
+        last: i64 = lesser(end, at + step.most)
         start: i64 = self.steps[k + 1].start if k + 1 < i64(len(self.steps)) else ABSENT
         while True:
             if after - at >= step.least and (start < 0 or (after < end and i64(data[after]) == start)):
@@ -181,7 +192,7 @@ class Form:
     def _one(self, step: Step, data: bytes, at: i64, end: i64) -> i64:
         """Return where a step ends that begins at a place, -1 when it does not fit."""
         if step.kind == TEXT:
-            return at + i64(len(step.text)) if stands(data, at, end, step.text) else -1
+            return at + i64(len(step.text)) if stands(data, at, end, step.text) else ABSENT
         if step.kind == PERHAPS:
             return at + i64(len(step.text)) if stands(data, at, end, step.text) else at
         if step.kind == CHOICE:
@@ -196,7 +207,7 @@ class Form:
         if step.kind == DECIMAL and at < end and i64(data[at]) == 45:
             at += 1
             begin = at
-        last: i64 = min(end, begin + step.most)
+        last: i64 = lesser(end, begin + step.most)
         if step.kind == DECIMAL:
             while at < last and is_digit(i64(data[at])):
                 at += 1
@@ -208,7 +219,7 @@ class Form:
         else:
             while at < last and step.takes(i64(data[at])):
                 at += 1
-        return at if at > begin else -1
+        return at if at > begin else ABSENT
 
     def take(self, data: bytes, values: vec[i64]) -> None:
         """Make fields of what the steps have found."""

@@ -1,4 +1,4 @@
-"""Reads the lines of a recording that is text: who, where, when, which event; and makes rows of them."""
+"""Makes rows of the lines of a recording that is text, as they come."""
 
 from collections.abc import Callable
 from typing import Final
@@ -11,262 +11,15 @@ from exitless.record.columns import Columns
 from exitless.traces.kvm import Use
 from exitless.traces.kvm_rows import Mapper
 from exitless.traces.merge import ROOM
-from exitless.traces.text_form import TextPlan, is_digit, is_space, is_word, stands
+from exitless.traces.text_form import TextPlan, lesser, stands
+from exitless.traces.text_line import Line, line_end
 
 # A line that is longer is cut.
 LONGEST: Final = 16384
-# A thread's name, in bytes.
-MOST_NAME: Final = 256
 MOST_CPUS: Final = 16_384
 NS: Final = 10**9
 # How many names of events are kept at hand.
 LATELY: Final = 1024
-MOST_SECONDS: Final = 9_000_000_000
-NEWLINE: Final = 10
-SPACE: Final = 32
-OPEN: Final = 40
-CLOSE: Final = 41
-DASH: Final = 45
-POINT: Final = 46
-ZERO: Final = 48
-SLASH: Final = 47
-COLON: Final = 58
-BRACKET: Final = 91
-BRACKET_END: Final = 93
-
-
-class Line:
-    """What a line says of its event, and where in ``data`` the event's name and its text are.
-
-    Shapes: ``tgid`` is -1 where it is not told; ``fraction`` is the part of the time after the point, in ns, -1 for
-    none. ``whole`` is -1 for a number that no clock reaches.
-    """
-
-    def __init__(self) -> None:
-        self.data: bytes = b""
-        self.end: i64 = 0
-        self.tid: i64 = 0
-        self.tgid: i64 = -1
-        self.cpu: i64 = 0
-        self.number: i64 = 0
-        self.whole: i64 = 0
-        self.fraction: i64 = -1
-        self.name: i64 = 0
-        self.name_end: i64 = 0
-        self.body: i64 = 0
-
-    def spaces(self, at: i64) -> i64:
-        """Return the next place that is not white."""
-        data: bytes = self.data
-        end: i64 = self.end
-        while at < end and is_space(i64(data[at])):
-            at += 1
-        return at
-
-    def digits(self, at: i64, most: i64) -> i64:
-        """Return the place after at most so many digits; ``number`` is what they say, -1 for more than 18 of them."""
-        data: bytes = self.data
-        last: i64 = min(self.end, at + most)
-        begin: i64 = at
-        number: i64 = 0
-        while at < last:
-            c: i64 = i64(data[at]) - ZERO
-            if c < 0 or c > 9:
-                break
-            if at - begin < 18:
-                number = number * 10 + c
-            at += 1
-        self.number = number if at - begin <= 18 else -1
-        return at
-
-    def has(self, at: i64, c: i64) -> bool:
-        """Tell whether a character stands at a place."""
-        return at < self.end and i64(self.data[at]) == c
-
-    def parse(self, data: bytes, at: i64, end: i64) -> bool:
-        """Read a line; False for one that is no event."""
-        raise NotImplementedError
-
-    def _cpu(self, at: i64) -> i64:
-        """Read ``[CPU]``; returns the place after it, -1 when it is not there."""
-        if not self.has(at, BRACKET):
-            return -1
-        after: i64 = self.digits(at + 1, 5)
-        if after == at + 1 or not self.has(after, BRACKET_END):
-            return -1
-        self.cpu = self.number
-        return after + 1
-
-    def _time(self, at: i64, most: i64) -> i64:
-        """Read a time and its colon; returns the place after it, -1 when it is not there."""
-        after: i64 = self.digits(at, most)
-        if after == at:
-            return -1
-        self.whole = self.number
-        self.fraction = -1
-        if self.has(after, POINT):
-            begin: i64 = after + 1
-            after = self.digits(begin, 9)
-            if after == begin:
-                return -1
-            self.fraction = self.number
-            n: i64 = after - begin
-            while n < 9:
-                self.fraction *= 10
-                n += 1
-            if self.whole >= MOST_SECONDS:
-                self.whole = -1
-        return after + 1 if self.has(after, COLON) else -1
-
-    def _flags(self, at: i64) -> i64:
-        """Go past a word of flags, if one stands before the time."""
-        after: i64 = at
-        data: bytes = self.data
-        last: i64 = min(self.end, at + 11)
-        while after < last and i64(data[after]) != COLON and not is_space(i64(data[after])):
-            after += 1
-        if after == at or after - at > 10 or after >= self.end or not is_space(i64(data[after])):
-            return at
-        return self.spaces(after)
-
-
-class FtraceLine(Line):
-    """``COMM-PID (TGID) [CPU] FLAGS TIME: EVENT: TEXT``, where thread group and flags may be missing."""
-
-    def parse(self, data: bytes, at: i64, end: i64) -> bool:
-        """Read a line; False for one that is no event."""
-        self.data = data
-        self.end = end
-        at = self.spaces(at) + 1
-        last: i64 = min(end, at + MOST_NAME)
-        while at < last:
-            if i64(data[at]) == DASH and self._after_name(at + 1):
-                return True
-            at += 1
-        return False
-
-    def _after_name(self, at: i64) -> bool:
-        after: i64 = self.digits(at, 10)
-        if after == at:
-            return False
-        self.tid = self.number
-        at = self.spaces(after)
-        if at == after:
-            return False
-        self.tgid = -1
-        if self.has(at, OPEN):
-            at = self._group(self.spaces(at + 1))
-        if at < 0:
-            return False
-        at = self._cpu(at)
-        if at < 0:
-            return False
-        begin: i64 = self.spaces(at)
-        at = self._time(begin, 20)
-        if at < 0:
-            at = self._time(self._flags(begin), 20)
-        if at < 0:
-            return False
-        self.name = self.spaces(at)
-        if self.name == at or is_digit(i64(self.data[self.name]) if self.name < self.end else SPACE):
-            return False
-        at = self.name
-        last: i64 = min(self.end, at + 64)
-        data: bytes = self.data
-        while at < last and is_word(i64(data[at])):
-            at += 1
-        if at == self.name or not self.has(at, COLON):
-            return False
-        self.name_end = at
-        self.body = self.spaces(at + 1)
-        return True
-
-    def _group(self, at: i64) -> i64:
-        """Read what follows ``(``: a number or dashes, ``)``, and white; returns the place after it, -1 for none."""
-        after: i64 = self.digits(at, 10)
-        if after > at:
-            self.tgid = self.number
-        else:
-            while self.has(after, DASH):
-                after += 1
-        if after == at or not self.has(after, CLOSE):
-            return -1
-        at = self.spaces(after + 1)
-        return at if at > after + 1 else -1
-
-
-class PerfLine(Line):
-    """``COMM PID/TID [CPU] FLAGS TIME: PERIOD SYSTEM:EVENT: TEXT``, where process, flags and period may be missing."""
-
-    def parse(self, data: bytes, at: i64, end: i64) -> bool:
-        """Read a line; False for one that is no event."""
-        self.data = data
-        self.end = end
-        at = self.spaces(at) + 1
-        last: i64 = min(end, at + MOST_NAME)
-        while at < last:
-            if is_space(i64(data[at])) and self._after_name(self.spaces(at)):
-                return True
-            at += 1
-        return False
-
-    def _after_name(self, at: i64) -> bool:
-        after: i64 = self.digits(at, 10)
-        if after == at:
-            return False
-        self.tgid = -1
-        self.tid = self.number
-        if self.has(after, SLASH):
-            self.tgid = self.tid
-            at = after + 1
-            after = self.digits(at, 10)
-            if after == at:
-                return False
-            self.tid = self.number
-        at = self.spaces(after)
-        if at == after:
-            return False
-        after = self._cpu(at)
-        at = self.spaces(after) if after >= 0 else -1
-        if after < 0 or at == after:
-            return False
-        after = self._time(at, 11)
-        if after < 0:
-            after = self._time(self._flags(at), 11)
-        at = self.spaces(after) if after >= 0 else -1
-        if after < 0 or at == after or self.fraction < 0:
-            return False
-        after = self.digits(at, 20)
-        if after > at and after < self.end and is_space(i64(self.data[after])):
-            at = self.spaces(after)
-        return self._event(at)
-
-    def _event(self, at: i64) -> bool:
-        """Read the event's name: up to three words with colons between, a colon or more behind."""
-        self.name = at
-        words: i64 = 0
-        while True:
-            begin: i64 = at
-            last: i64 = min(self.end, at + 64)
-            while at < last and (is_word(i64(self.data[at])) or i64(self.data[at]) == DASH):
-                at += 1
-            if at == begin or not self.has(at, COLON):
-                return False
-            words += 1
-            self.name_end = at
-            at += 1
-            if at >= self.end or is_space(i64(self.data[at])):
-                break
-            if self.has(at, COLON):
-                while self.has(at, COLON):
-                    at += 1
-                if at < self.end and not is_space(i64(self.data[at])):
-                    return False
-                break
-            if words == 3:
-                return False
-        self.body = self.spaces(at)
-        return True
 
 
 class Lines:
@@ -303,21 +56,20 @@ class Lines:
         self._tid: i64 = -1
         self._tgid: i64 = -1
 
-    def take(self, texts: list[bytes], n: i64) -> i64:
-        """Make rows of lines from the ``n``-th on while there is room; returns the number of the next."""
+    def take(self, data: bytes, at: i64, end: i64) -> i64:
+        """Make rows of the lines that begin at a place while there is room; returns where the next begins."""
         columns: Columns = self.mapper.columns
-        count: i64 = i64(len(texts))
-        while n < count and columns.fill < ROOM:
-            self._one(texts[n])
-            n += 1
-        return n
+        while at < end and columns.fill < ROOM:
+            stop: i64 = line_end(data, at, end)
+            self._one(data, at, lesser(stop, at + LONGEST))
+            at = stop + 1
+        return at
 
-    def _one(self, data: bytes) -> None:
+    def _one(self, data: bytes, at: i64, end: i64) -> None:
         """Make the rows of one line."""
         line: Line = self.line
-        end: i64 = min(i64(len(data)), LONGEST)
-        if not line.parse(data, 0, end):
-            self._other(data[:end].decode("utf-8", "replace"))
+        if not line.parse(data, at, end):
+            self._other(data[at:end].decode("utf-8", "replace"))
             return
         before: i64 = self.last
         plan = self._counted(line)

@@ -13,7 +13,8 @@ from exitless.traces.kvm_text import text_plan
 from exitless.traces.merge import ROOM
 from exitless.traces.opening import Source
 from exitless.traces.text_form import TextPlan
-from exitless.traces.text_lines import LONGEST, MOST_CPUS, Line, Lines
+from exitless.traces.text_line import Line
+from exitless.traces.text_lines import MOST_CPUS, Lines
 
 CHUNK: Final = 1 << 18
 MOST_KINDS: Final = 65_536
@@ -105,24 +106,26 @@ class TextReader(LinuxReader):
 
     def blocks(self) -> Iterator[Columns]:
         """Hand out the rows of the lines as they come. A line that is too long is cut."""
-        columns, rest, at, too_long = self.mapper.columns, b"", 0, False
+        columns, at, too_long = self.mapper.columns, 0, False
         while chunk := self.source.read_at(at, CHUNK):
-            at += len(chunk)
-            self.passed(len(chunk))
-            *texts, rest = (rest + chunk).split(b"\n")
-            n = 1 if too_long and texts else 0
-            too_long = too_long and not texts
-            while n < len(texts):
-                n = self.lines.take(texts, n)
+            last = at + len(chunk) >= self.size
+            self.passed(at + len(chunk) - self.done)
+            begin, end = 0, len(chunk) if last else chunk.rfind(b"\n") + 1
+            if too_long:
+                begin = chunk.find(b"\n") + 1
+                too_long = not begin
+            elif not end:
+                self.lines.take(chunk, 0, len(chunk))
+                too_long = True
+            if too_long:
+                at += len(chunk)
+                continue
+            while begin < end:
+                begin = self.lines.take(chunk, begin, end)
                 if columns.fill >= ROOM:
                     yield columns
                     columns.fill = 0
-            if len(rest) > LONGEST:
-                if not too_long:
-                    self.lines.take([rest], 0)
-                rest, too_long = b"", True
-        if rest and not too_long:
-            self.lines.take([rest], 0)
+            at += end
         yield columns
         self._finish()
 

@@ -27,7 +27,8 @@ LONGEST: Final = 28
 PADDING: Final = 29
 EXTEND: Final = 30
 WHOLE: Final = 2**64
-BROKEN: Final = -1
+# Typed, so that a choice between it and a place makes no object.
+BROKEN: Final[i64] = -1
 LATEST: Final = 2**61
 
 
@@ -182,7 +183,7 @@ class PerCpu(Part):
         if at >= end:
             return -1
         length: i64 = self._word(data, at)
-        return -1 if length < 8 else ((length - 1) >> 2) * 4
+        return BROKEN if length < 8 else ((length - 1) >> 2) * 4
 
     def _where(self) -> str:
         """Say where the page at hand stands."""

@@ -22,7 +22,10 @@ CHUNK: Final = 262_144
 SPARE: Final = 64
 U32: Final = 4294967295
 LOST: Final = 0
-BEYOND: Final = 2**62
+# Typed, so that a choice between one of them and a number makes no object.
+NONE: Final[i64] = -1
+ZERO: Final[i64] = 0
+BEYOND: Final[i64] = 2**62
 RUNNING: Final = 0
 INTR_WORD: Final = 0x1008200F
 X2APIC_EOI: Final = 0x80B
@@ -216,7 +219,7 @@ class Window(Part):
     def _rows(self, p: i64, now: i64, plan: Plan, after: i64) -> None:
         """Make the rows of a record whose own words begin at ``p``."""
         use: i64 = plan.use
-        word: i64 = self._word(p) if after > p else 0
+        word: i64 = self._word(p) if after > p else ZERO
         words: i64 = plan.size - plan.first
         if use == Use.EXIT:
             self._exit(p, now, after)
@@ -247,7 +250,7 @@ class Window(Part):
             )
         elif use == Use.NEXT:
             # How long the vCPU that comes next may run, in ns; negative for as long as it likes.
-            self._slice = i64(read_i32_le(self._data, p + 12)) if words > 3 else -1
+            self._slice = i64(read_i32_le(self._data, p + 12)) if words > 3 else NONE
         elif use <= Use.TICKLE:
             self._schedule(p, now, use)
         else:
@@ -264,7 +267,7 @@ class Window(Part):
             place = int(self._word(p + 4)) if after > p + 4 else 0
             self.places.append(place + int(self._word(p + 8)) * 2**32 if after > p + 8 else place)
         known: bool = after + 4 < self._end and self._word(after) == INTR_WORD
-        self._row(now, Kind.VM_EXIT, self._current, code, self._word(after + 4) if known else -1)
+        self._row(now, Kind.VM_EXIT, self._current, code, self._word(after + 4) if known else NONE)
 
     def _interrupt(self, p: i64, now: i64, plan: Plan) -> None:
         """A runstate changes, a vector is injected or waits, or the host takes an interrupt.
@@ -289,8 +292,8 @@ class Window(Part):
         elif use == Use.WINDOW:
             self._row(now, Kind.IRQ_WINDOW, self._current, self._word(p) & 255, self._word(p + 4))
         elif use == Use.INTR:
-            vector: i64 = self._word(p) if plan.size > plan.first else -1
-            self._row(now, Kind.HOST_IRQ, self._current, vector if vector < 256 else -1, -1)
+            vector: i64 = self._word(p) if plan.size > plan.first else NONE
+            self._row(now, Kind.HOST_IRQ, self._current, vector if vector < 256 else NONE, -1)
         else:
             self._row(now, Kind.HOST_IRQ, self._current, -1, self._word(p) & 0xFFFF)
             if plan.size >= plan.first + 3 and self._word(p + 4) != 0:
@@ -307,7 +310,7 @@ class Window(Part):
         number: i64 = self._word(p) & 0xFFFFF
         with_command: bool = number == GRANT_TABLE or number == VCPU_OP or number == SCHED_OP
         told: bool = with_command and words > 1 and self._word(p) & FIRST_ARGUMENT != 0
-        self._row(now, Kind.HYPERCALL, self._current, number, self._word(p + 4) if told else -1)
+        self._row(now, Kind.HYPERCALL, self._current, number, self._word(p + 4) if told else NONE)
 
     def _schedule(self, p: i64, now: i64, use: i64) -> None:
         """The scheduler changes vCPUs, wakes one, lets one block, or tickles a pCPU."""
@@ -330,7 +333,7 @@ class Window(Part):
 
         The write of an EOI register ends an interrupt; which, the record does not say.
         """
-        word: i64 = self._word(p) if words > 0 else 0
+        word: i64 = self._word(p) if words > 0 else ZERO
         value: i64 = -1
         ends: bool = use == Use.VLAPIC
         if use == Use.MSR_WRITE:

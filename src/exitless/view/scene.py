@@ -1,5 +1,6 @@
 """What there is to draw of a record: a window, lanes from devices down to vectors, and the interrupts in it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -196,8 +197,10 @@ def _devices(scene: Scene) -> list[Lane]:
     out = []
     for name, members in groups.items():
         first = members[0]
-        more = f" +{len(members) - 1}" if len(members) > 1 else ""
-        out.append(Lane("Devices", "device", name, _vector_text(header, first) + more, first, -1, tuple(members)))
+        text = _vector_text(header, first) + _more(members)
+        if name.endswith("timer"):
+            text = text.removeprefix("guest ")
+        out.append(Lane("Devices", "device", name, text, first, -1, tuple(members)))
     return out
 
 
@@ -221,7 +224,8 @@ def _routing(scene: Scene) -> list[Lane]:
     out = []
     entries = sorted({e.a for e in scene.events if e.kind == Kind.MSI_ROUTE})
     if entries:
-        text = ", ".join(map(str, entries[:2])) + ("…" if len(entries) > 2 else "")
+        whole = len(entries) > 1 and entries[-1] - entries[0] == len(entries) - 1
+        text = f"{entries[0]}–{entries[-1]}" if whole else str(entries[0]) + _more(entries)
         out.append(Lane("Routing", "irte", "IRTE", text, -1))
     posted = {e.vcpu for e in scene.events if e.kind in (Kind.PID_POST, Kind.PID_PROCESS, Kind.PIR_SYNC)}
     out += [Lane("Routing", "pid", f"PID {vcpu_name(scene.header, v)}", "", v) for v in sorted(posted)]
@@ -238,9 +242,13 @@ def _pcpus(scene: Scene, header: Header, spans: Spans) -> list[Lane]:
     out = []
     for p in sorted(known):
         seen = sorted(vectors.get(p, ()))
-        text = " ".join(f"0x{v:02x}" for v in seen[:2]) + ("…" if len(seen) > 2 else "")
+        text = f"0x{seen[0]:02x}{_more(seen)}" if seen else ""
         out.append(Lane("Physical CPUs", "pcpu", f"pCPU{p}", text, p))
     return out
+
+
+def _more(found: Sequence[int]) -> str:
+    return f" +{len(found) - 1}" if len(found) > 1 else ""
 
 
 def _vcpus(scene: Scene, header: Header, spans: Spans) -> list[Lane]:

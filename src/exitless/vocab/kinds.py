@@ -49,6 +49,8 @@ class Kind:
     PIC_SET: Final = 41
     APIC_ACCESS: Final = 42
     MSR_ACCESS: Final = 43
+    VECTOR_ASSIGN: Final = 44
+    VECTOR_FREE: Final = 45
 
     CPU_OWNER: Final = 48
     RUNSTATE: Final = 49

@@ -30,12 +30,16 @@ class VectorTable:
         self.pcpus: i64 = pcpus
         self.cursor: i64 = HostVector.FIRST_DYNAMIC
         self.offset: i64 = 0
-        self.online: i64 = shl(1, pcpus) - 1
+        self.online: i64 = 0
         self.shared: vec[i64] = zeros(VECTORS // 32)
         self.owner: vec[i64] = zeros(VECTORS * pcpus)
         i: i64 = 0
         while i < VECTORS * pcpus:
             self.owner[i] = FREE
+            i += 1
+        i = 0
+        while i < pcpus:
+            self.online = self.online | shl(1, i)
             i += 1
 
 

@@ -49,7 +49,7 @@ function hitPcpu(r, lane, time, near) {
   const flat = r.owners[lane.number] || [];
   const i = firstAt(flat, 5, time + 0.5);
   if (i >= flat.length || flat[i] > time || flat[i + 1] < time) return null;
-  const who = [`idle`, `${r.host} without an exit`, "dom0", "the guest"][flat[i + 2]];
+  const who = [`idle`, `${r.host} without an exit`, hostTasks(r), "the guest"][flat[i + 2]];
   return { text: `${lane.label}: ${who}${flat[i + 2] >= DOM0 ? ` ${vcpuName(r, flat[i + 4])}` : ""}, ${lasting(flat[i + 1] - flat[i])}` };
 }
 
@@ -118,7 +118,7 @@ function nextInterrupt(direction) {
   const at = j ? (state.cursor - j.start) : 0;
   choose({ journey: list, step: at ? Math.min(state.sel ? state.sel.step : 0, list.cards.length - 1) : 0 });
   reveal(list.start, list.end);
-  return "";
+  return stepText();
 }
 
 function nextExit(direction) {
@@ -129,5 +129,5 @@ function nextExit(direction) {
   if (!next) return `No ${direction > 0 ? "later" : "earlier"} exit on pCPU${pcpu} in this window.`;
   choose({ exit: next });
   reveal(next.start);
-  return "";
+  return `${reasonOf(r, next.reason)[0]} on pCPU${pcpu}, ${exitText(r, next)}, ${lasting(next.end - next.start)}`;
 }

@@ -62,12 +62,12 @@ function gridSvg(found, field, before, after, rows, line) {
   }
   if (rows) for (const [n, y] of [["F", 8], ["8", 64], ["0", 128]]) top += `<text x="7" y="${y}" text-anchor="end">${n}</text>`;
   if (line >= 0) top += `<path class="vppr" d="M${left - 1} ${2 + (16 - line) * pitch - 0.5}H${left + 16 * pitch}"/>`;
-  return `<svg class="grid" tabindex="0" data-field="${field}" viewBox="0 0 ${left + 16 * pitch + 1} 132" width="${left + 16 * pitch + 1}" height="132" role="application" aria-label="${nameOfSet(found, field)}: ${bitList(found, after)}. Arrow keys choose a bit">${out}${top}</svg>`;
+  return `<svg class="grid" tabindex="0" data-field="${field}" data-left="${left}" viewBox="0 0 ${left + 16 * pitch + 1} 132" width="${left + 16 * pitch + 1}" height="132" role="application" aria-label="${nameOfSet(found, field)}: ${bitList(found, after)}. Arrow keys choose a bit">${out}${top}</svg>`;
 }
 
 // The bit under the pointer, null between cells and outside.
 function bitUnder(grid, clientX, clientY) {
-  const box = grid.getBoundingClientRect(), left = grid.dataset.field === "0" ? 12 : 2;
+  const box = grid.getBoundingClientRect(), left = Number(grid.dataset.left);
   const scale = grid.viewBox.baseVal.width / box.width;
   const column = Math.floor(((clientX - box.left) * scale - left) / 8), row = Math.floor(((clientY - box.top) * scale - 2) / 8);
   if (column < 0 || column > 15 || row < 0 || row > 15) return null;

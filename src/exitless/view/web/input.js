@@ -105,7 +105,13 @@ function stepBy(direction) {
   const at = Math.max(0, Math.min(j.cards.length - 1, state.sel.step + direction));
   choose({ journey: j, step: at });
   reveal(state.cursor);
-  return "";
+  return stepText();
+}
+
+// The current step in a line: the status region tells it to who does not see the picture.
+function stepText() {
+  const j = selected(), card = selectedStep();
+  return card ? `${j.headline}, step ${state.sel.step + 1} of ${j.cards.length}: ${card.title}, ${card.detail}` : "";
 }
 
 function measure() {

@@ -1,6 +1,6 @@
 // The lanes on the canvas: what fits is drawn itself, what does not becomes shares of a pixel's time.
 
-let view = { width: 100, places: { lanes: [], heads: [], height: 0 }, marks: 0, frame: 0, told: -1e9 };
+let view = { width: 100, places: { lanes: [], heads: [], height: 0 }, marks: 0, frame: 0, told: -1e9, cover: null };
 
 function xOf(time) { return (time - state.t0) / (state.t1 - state.t0) * view.width; }
 function timeOf(x) { return state.t0 + x / view.width * (state.t1 - state.t0); }
@@ -8,6 +8,7 @@ function timeOf(x) { return state.t0 + x / view.width * (state.t1 - state.t0); }
 function drawLanes(c) {
   const r = rec(), j = selected();
   view.marks = 0;
+  view.cover = null;
   grid(c);
   othersPaths(c, r, j);
   const own = new Set(j ? j.cards.map((card) => card.lane) : []);
@@ -68,8 +69,9 @@ function ownerBar(c, r, owner, reason, x0, x1, bar) {
 
 // A text inside a bar, at its left, only when all of it fits.
 function inside(c, text, x0, x1, y, font, colour, room = true) {
-  const left = Math.max(0, x0) + 6;
-  if (!room || left + textWidth(c, text, font) + 4 > Math.min(x1, view.width)) return false;
+  const wide = textWidth(c, text, font), limit = Math.min(x1, view.width) - 4;
+  if (!room || Math.max(0, x0) + 6 + wide > limit) return false;
+  const left = clearOf(Math.max(0, x0) + 6, wide, y, limit);
   c.font = font;
   c.fillStyle = colour;
   c.textBaseline = "middle";
@@ -105,10 +107,12 @@ function drawExits(c, r, lane, place, bar) {
     c.textBaseline = "middle";
     let left = x0 + 9;
     if (9 + long + 8 < room && left + long < view.width) {
+      left = clearOf(left, long, y, Math.min(x0 + room - 8, view.width, Math.max(x1, x0 + 30) + long));
       c.font = FONT.name; c.fillStyle = C.ink;
       c.fillText(name, left, y + 0.5);
       left += long + 6;
     }
+    left = clearOf(left, tail, y, Math.min(x0 + room - 8, view.width));
     if (left - x0 + tail + 8 < room && left + tail < view.width) {
       c.font = FONT.mono; c.fillStyle = C.second;
       c.fillText(time, left, y + 0.5);

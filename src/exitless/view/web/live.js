@@ -14,6 +14,7 @@ function setting(key) { return key in flight.changes ? flight.changes[key] : LIV
 function drawControls() {
   const node = document.getElementById("facts");
   node.classList.add("controls");
+  document.body.classList.add("controlled");
   const out = [];
   for (const [key, name, kind] of ROWS_OF) {
     if (!(key in LIVE.base)) continue;

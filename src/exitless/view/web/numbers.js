@@ -68,7 +68,8 @@ function cdfSvg(columns, width, height) {
   if (!told.length) return '<p class="empty">No interrupt reached its handler in this record.</p>';
   const low = Math.min(...told.map((c) => c.n.latencies[0])) / 1e6, high = Math.max(...told.map((c) => c.n.latencies.at(-1))) / 1e6;
   const ticks = logTicks(Math.max(low, 1e-4), Math.max(high, low * 1.5, 1e-3)), a = Math.log10(ticks[0]), b = Math.log10(ticks.at(-1));
-  const left = 34, right = 12, top = 12, bottom = 34;
+  const left = 34, right = 12, top = 12, rows = Math.ceil(told.length / 2), bottom = 36 + rows * 17;
+  height += rows * 17 - 20;
   const x = (v) => left + (Math.log10(Math.max(v, ticks[0])) - a) / (b - a) * (width - left - right);
   const y = (share) => top + (1 - share) * (height - top - bottom);
   let out = "";
@@ -78,7 +79,7 @@ function cdfSvg(columns, width, height) {
     out += `<path class="fine" d="M${x(t).toFixed(1)} ${top}V${height - bottom}"/>`;
     if (x(t) - before > 30) { out += `<text class="axis" x="${x(t).toFixed(1)}" y="${height - bottom + 14}" text-anchor="middle">${Number(t.toPrecision(3))}</text>`; before = x(t); }
   }
-  out += `<text class="axis sans" x="${width - right}" y="${height - 4}" text-anchor="end">µs, assert to first handler instruction (log)</text>`;
+  out += `<text class="axis sans" x="${width - right}" y="${height - bottom + 28}" text-anchor="end">µs, assert to first handler instruction (log)</text>`;
   const marks = [];
   told.forEach((c) => {
     const s = c.n.latencies, step = Math.max(1, Math.floor(s.length / 400));
@@ -88,19 +89,18 @@ function cdfSvg(columns, width, height) {
     out += `<path class="cdf" d="${d}" stroke-dasharray="${DASHES[(columns.length - 1 - c.place) % DASHES.length]}"/>`;
     marks.push({ c, dash: DASHES[(columns.length - 1 - c.place) % DASHES.length], x: x(rank(s, 0.5) / 1e6), p50: rank(s, 0.5) });
   });
-  out += labelsOf(marks, width - right, y);
+  out += labelsOf(marks, left, width - right, y(0.5), height - bottom + 46);
   return `<svg class="chart" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="Latency distribution">${out}</svg>`;
 }
 
-// Each curve's name, line and median, where a distribution leaves the paper empty: below, at the right.
-function labelsOf(marks, right, y) {
+// Each curve's name, line and median, in two columns under the axis, where no curve is.
+function labelsOf(marks, left, right, middle, top) {
   let out = "";
-  for (const m of marks) out += `<circle class="median" cx="${m.x.toFixed(1)}" cy="${y(0.5)}" r="3.4"/>`;
-  const step = Math.min(17, (y(0) - y(0.5) - 4) / marks.length);
+  for (const m of marks) out += `<circle class="median" cx="${m.x.toFixed(1)}" cy="${middle}" r="3.4"/>`;
+  const wide = (right - left + 24) / 2;
   marks.forEach((m, n) => {
-    const at = y(0) - 8 - (marks.length - 1 - n) * step;
-    out += `<rect x="${right - 200}" y="${at - 12}" width="196" height="${step}" fill="var(--paper)"/>`;
-    out += `<path class="cdf" d="M${right - 196} ${at - 4}h26" stroke-dasharray="${m.dash}"/><text class="curve" x="${right - 164}" y="${at}">${escaped(m.c.r.name)}</text><text class="axis" x="${right - 6}" y="${at}" text-anchor="end">p50 ${us(m.p50)}</text>`;
+    const x = left - 24 + n % 2 * wide, y = top + Math.floor(n / 2) * 17;
+    out += `<path class="cdf" d="M${x} ${y - 4}h26" stroke-dasharray="${m.dash}"/><text class="curve" x="${x + 32}" y="${y}">${escaped(m.c.r.name)}</text><text class="axis" x="${x + wide - 14}" y="${y}" text-anchor="end">p50 ${us(m.p50)}</text>`;
   });
   return out;
 }

@@ -24,35 +24,79 @@ function elsewhere(j) {
   return `<text class="says" x="${before ? 8 : view.width - 8}" y="${lane.y + lane.h / 2 + 4}" text-anchor="${before ? "start" : "end"}">${text}</text>`;
 }
 
-function way(j) {
-  const r = rec();
-  const points = j.cards.map((card, n) => ({ n, card, x: xOf(card.time), lane: card.lane })).filter((p) => p.lane >= 0);
+function pointsOf(j) {
+  const r = rec(), points = j.cards.map((card, n) => ({ n, x: xOf(card.time), lane: card.lane })).filter((p) => p.lane >= 0);
   for (const p of points) p.y = badgeY(view.places.lanes[p.lane], r.lanes[p.lane].kind);
+  return points;
+}
+
+function way(j) {
+  const r = rec(), points = pointsOf(j);
   if (!points.length) return "";
   const far = (v) => Math.max(-1e5, Math.min(1e5, v)).toFixed(1);
   const bars = ["vector", "port"];
   const on = (p, n) => n > 0 && !(points[n - 1].lane === p.lane && bars.includes(r.lanes[p.lane].kind));
   const d = points.map((p, n) => `${on(p, n) ? "L" : "M"}${far(p.x)} ${p.y}`).join("");
   let out = `<path class="halo" d="${d}"/><path class="path" d="${d}"/>`;
-  const groups = [];
-  for (const p of points) {
-    const near = groups.find((g) => g.lane === p.lane && p.n === g.last + 1 && p.x - g.end < 17);
-    if (near) { near.last = p.n; near.end = Math.max(near.end, p.x); near.members.push(p.n); }
-    else groups.push({ lane: p.lane, first: p.n, last: p.n, x: p.x, end: p.x, y: p.y, members: [p.n] });
-  }
+  const groups = badgesOf(points);
   for (const g of groups) {
     if (g.x < -30 || g.x > view.width + 30) continue;
     const now = g.members.includes(state.sel.step);
-    const text = g.first === g.last ? `${g.first + 1}` : `${g.first + 1}–${g.last + 1}`;
-    const half = g.first === g.last ? 7.5 : 5 + text.length * 3;
-    out += `<g class="badge${now ? " now" : ""}" data-steps="${g.members.join()}" transform="translate(${g.x.toFixed(1)} ${g.y})">`
-      + `<rect x="${-half}" y="-7.5" width="${2 * half}" height="15" rx="7.5"/><text y="3.4">${text}</text></g>`;
+    out += `<g class="badge${now ? " now" : ""}" data-steps="${g.members.join()}" transform="translate(${g.middle.toFixed(1)} ${g.y})">`
+      + `<rect x="${-g.half}" y="-7.5" width="${2 * g.half}" height="15" rx="7.5"/><text y="3.4">${g.text}</text></g>`;
   }
   const first = groups[0];
   if (first && r.lanes[first.lane].kind === "device" && first.x > -30) {
     out += `<text class="says" x="${(first.x + 13).toFixed(1)}" y="${first.y + 4}">${escaped(j.headline)}</text>`;
   }
   return out;
+}
+
+// What the selection's line and badges cover at a height, as pairs of x: texts on the canvas keep clear of them.
+function covered(y) {
+  const j = state.compare ? null : selected();
+  if (!j || j.end < state.t0 || j.start > state.t1) return [];
+  if (!view.cover) {
+    const points = pointsOf(j);
+    view.cover = { points, badges: badgesOf(points), rows: new Map() };
+  }
+  const { points, badges, rows } = view.cover;
+  if (!rows.has(y)) {
+    const out = badges.filter((g) => Math.abs(g.y - y) < 14).map((g) => [g.middle - g.half - 2, g.right + 2]);
+    for (let n = 1; n < points.length; n++) {
+      const [a, b] = [points[n - 1], points[n]], low = Math.min(a.y, b.y), high = Math.max(a.y, b.y);
+      if (a.lane === b.lane || y < low - 6 || y > high + 6) continue;
+      const x = (at) => a.x + (Math.max(low, Math.min(high, at)) - a.y) / (b.y - a.y || 1) * (b.x - a.x);
+      out.push([Math.min(x(y - 6), x(y + 6)) - 3, Math.max(x(y - 6), x(y + 6)) + 3]);
+    }
+    rows.set(y, out.sort((p, q) => p[0] - q[0]));
+  }
+  return rows.get(y);
+}
+
+// Where a text that would begin at an x begins instead to stand clear, if it then ends before a limit; else where it was.
+function clearOf(left, wide, y, limit) {
+  let at = left;
+  for (const [a, b] of covered(y)) if (a < at + wide && b > at) at = b + 2;
+  return at + wide <= limit ? at : left;
+}
+
+// Steps of one lane whose badges would touch share one, as wide as its text, over its first step or beside the badge before.
+function badgesOf(points) {
+  const groups = [];
+  const shape = (g) => {
+    const before = groups.findLast((other) => other.lane === g.lane && other !== g);
+    g.text = g.first === g.last ? `${g.first + 1}` : `${g.first + 1}–${g.last + 1}`;
+    g.half = g.text.length < 2 ? 7.5 : g.text.length < 3 ? 8.5 : 5 + g.text.length * 3;
+    g.middle = before ? Math.max(g.x, Math.min(before.right + g.half, g.x + g.half)) : g.x;
+    g.right = g.middle + g.half;
+  };
+  for (const p of points) {
+    const near = groups.findLast((g) => g.lane === p.lane);
+    if (near && p.n === near.last + 1 && p.x - 8.5 < near.right) { near.last = p.n; near.end = Math.max(near.end, p.x); near.members.push(p.n); shape(near); }
+    else { groups.push({ lane: p.lane, first: p.n, last: p.n, x: p.x, end: p.x, y: p.y, members: [p.n] }); shape(groups.at(-1)); }
+  }
+  return groups;
 }
 
 // The time of the last moment of a list at or before another, that fits; -1 when none of the thousand before it does.

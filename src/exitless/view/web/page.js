@@ -95,7 +95,7 @@ function drawStatus() {
 
 function drawFacts() {
   const r = rec();
-  setHtml(document.getElementById("scenario"), `${LIVE && LIVE.scenarios.length > 1 ? scenarioChoice() : `<b>${escaped(r.scenario || "record")}</b>`}${escaped(r.title)}`);
+  setHtml(document.getElementById("scenario"), `${LIVE && LIVE.scenarios.length > 1 ? scenarioChoice() : `<b>${escaped(r.scenario || "record")}</b>`}<span>${escaped(r.title)}</span>`);
   document.getElementById("scenario").title = r.title;
   if (LIVE) { if (!document.getElementById("redraw")) drawControls(); drawRedraw(); return; }
   const fact = (name, value) => `<span>${name}<span class="mono">${escaped(value)}</span></span>`;

@@ -6,10 +6,16 @@ function drawPanel() {
   if (state.tour >= 0) { setHtml(node, tourSection()); return; }
   node.dataset.html = "";
   const body = state.exit ? exitSection(state.exit) : stepSection();
-  node.innerHTML = registersSection() + body + elsewhereSection();
+  node.innerHTML = aboutSection() + registersSection() + body + elsewhereSection();
   node.scrollTop = kept;
   const grid = field && node.querySelector(`.grid[data-field="${field}"]`);
   if (grid) grid.focus({ preventScroll: true });
+}
+
+// What is simulated, and how this mechanism delivers: for who opens the page without having read of it.
+function aboutSection() {
+  const r = rec(), says = LIVE ? LIVE.says[r.name] : "";
+  return says ? `<section class="about wide"><p><b>${escaped(r.scenario)}</b>${escaped(r.title)}. <b>${escaped(r.name)}</b>${escaped(says)}</p></section>` : "";
 }
 
 function originKind(origin) {

@@ -55,15 +55,16 @@ function registersSection() {
   }
   const { before, after } = registersAt(found, state.cursor);
   const open = found.virtual && after.vppr >= 0 ? (after.vppr >> 4) + 1 : -1;
+  const none = !found.posted && r.origin === "simulated", first = none ? F.VIRR : F.PIR;
   const grids = [F.PIR, F.VIRR, F.VISR].map((f) => {
-    if (f === F.PIR && !found.posted && r.origin === "simulated") return '<figure class="none"><figcaption><b>PIR</b></figcaption><p>– no posted-interrupt descriptor under this mechanism</p></figure>';
-    return `<figure><figcaption><b>${nameOfSet(found, f)}</b> <span class="mono">${bitList(found, after[f])}</span></figcaption>${gridSvg(found, f, before[f], after[f], f === 0, f === F.VIRR ? open : -1)}</figure>`;
+    if (f === F.PIR && none) return '<figure class="none"><figcaption><b>PIR</b></figcaption><p>– no posted-interrupt descriptor under this mechanism</p></figure>';
+    return `<figure${f === first ? ' class="rows"' : ""}><figcaption><b>${nameOfSet(found, f)}</b> <span class="mono">${bitList(found, after[f])}</span></figcaption>${gridSvg(found, f, before[f], after[f], f === first, f === F.VIRR ? open : -1)}</figure>`;
   });
   const direct = selected() && r.hostVectors[selected().source] === selected().vector;
   const real = r.origin !== "simulated";
   const note = real ? '<p class="quiet">Dots and ? are what no row of this trace tells.</p>' : found.virtual ? "" : `<p class="quiet">${r.host === "Xen" ? "Xen" : "The host"} keeps this local APIC in its own memory.${direct ? " While the guest runs, the selected vector is delivered directly and goes past it." : ""}</p>`;
   return `${top}<div class="grids">${grids.join("")}</div>`
-    + `<p class="key"><span>row class, column nibble</span><span class="signs">${keySign("set")}set now ${keySign("cleared")}cleared now${open >= 0 ? ' <svg viewBox="0 0 12 12" aria-hidden="true"><path class="vppr" d="M0 6h12"/></svg>VPPR' : ""}</span></p>`
+    + `<p class="key"><span>row = class, column = low nibble</span><span class="signs">${keySign("set")}set now ${keySign("cleared")}cleared now${open >= 0 ? ' <svg viewBox="0 0 12 12" aria-hidden="true"><path class="vppr" d="M0 6h12"/></svg>VPPR' : ""}</span></p>`
     + `<div class="fields">${fieldCells(r, found, before, after)}</div><dl class="besides">${found.virtual || real ? bitmapLine(found, before, after) + recognizedLine(found, after) : ""}${lapicLine(r)}${eventsLine(r, vcpu, found)}</dl>${note}</section>`;
 }
 

@@ -1,5 +1,8 @@
 // Below the lanes: the legend of what this record contains, and the selected interrupt to its own scale.
 
+// Who else has a pCPU: dom0 under Xen, the host's own tasks under KVM.
+function hostTasks(r) { return r.host === "Xen" ? "dom0" : "host's tasks"; }
+
 function drawLegend() {
   const r = rec();
   const box = (inner) => `<svg viewBox="0 0 14 12" aria-hidden="true">${inner}</svg>`;
@@ -10,7 +13,7 @@ function drawLegend() {
   const parts = [];
   const bar = (name, text, fill) => parts.push(`<span>${box(`<rect width="14" height="12" fill="${fill || `var(--${name})`}"/><rect y="10.5" width="14" height="1.5" fill="var(--${name}-edge)"/>`)}${text}</span>`);
   if (owners.has(GUEST * 2)) bar("guest", "guest");
-  if (owners.has(DOM0 * 2)) parts.push(`<span>${box('<rect width="14" height="12" fill="var(--dom0)"/><path d="M0 8L8 0M3 12L14 1M10 12L14 8" stroke="var(--dom0-hatch)" stroke-width="1.6"/><rect y="10.5" width="14" height="1.5" fill="var(--dom0-edge)"/>')}dom0</span>`);
+  if (owners.has(DOM0 * 2)) parts.push(`<span>${box('<rect width="14" height="12" fill="var(--dom0)"/><path d="M0 8L8 0M3 12L14 1M10 12L14 8" stroke="var(--dom0-hatch)" stroke-width="1.6"/><rect y="10.5" width="14" height="1.5" fill="var(--dom0-edge)"/>')}${hostTasks(r)}</span>`);
   if (owners.has(XEN * 2)) bar("xen", `${r.host}, no exit`);
   if (owners.has(IDLE * 2)) parts.push(`<span>${box('<path d="M0 11h14" stroke="var(--third)" stroke-width="1.2" stroke-dasharray="2 2"/>')}idle</span>`);
   const reasons = Object.values(r.reasons).filter((x) => x[2] > 0);
@@ -45,8 +48,8 @@ function drawJourney() {
   const other = j.touching.length ? `${j.touching.length === 1 ? "One other exit" : `${j.touching.length} other exits`} of its vCPU meanwhile.` : "";
   const scale = scaleOf(j.start);
   const cards = j.cards.map((card, n) =>
-    `<button type="button" data-step="${n}"${n === state.sel.step ? ' aria-current="step"' : ""} aria-label="Step ${n + 1} of ${j.cards.length}: ${escaped(card.title)}, ${escaped(card.detail)}">`
-    + `<span class="no">${n + 1}</span><span class="mono at">${clock(card.time, scale)}</span><b>${escaped(card.title)}</b><em>${escaped(card.detail)}</em></button>`);
+    `<button type="button" data-step="${n}"${n === state.sel.step ? ' aria-current="step"' : ""} title="${escaped(`${card.title}: ${card.detail}`)}" aria-label="Step ${n + 1} of ${j.cards.length}: ${escaped(card.title)}, ${escaped(card.detail)}">`
+    + `<span class="no">${n + 1}</span><span class="mono at">${clock(card.time, scale)}</span><b>${escaped(card.title.replace("INTERRUPT", "INT"))}</b><em>${escaped(card.detail)}</em></button>`);
   const box = node.querySelector(".cards"), kept = box && node.dataset.key === `${r.name} ${state.sel.key}` ? box.scrollLeft : 0;
   node.dataset.key = `${r.name} ${state.sel.key}`;
   node.innerHTML = `<h2>${escaped(j.headline)}<span>${who}${wait}${own}${other}</span></h2>${stripSvg(j, Math.max(200, node.clientWidth - 28))}<div class="cards">${cards.join("")}</div>`;
