@@ -6,7 +6,7 @@ import pytest
 
 from exitless.record.columns import unpacked
 from exitless.traces.kvm import Use, exit_name
-from exitless.traces.kvm_rows import Clock, Mapper
+from exitless.traces.kvm_rows import ABSENT, MOST_VALUES, Clock, Mapper, signed
 from exitless.traces.reader import LOST
 from exitless.vocab.kinds import Kind, Owner, RunState
 
@@ -18,7 +18,13 @@ def mapped(*events: tuple[int, Sequence[int]], mapper: Mapper | None = None) -> 
     """Map events on pCPU 0, a ns apart; returns kind, vCPU, a, b of the rows."""
     mapper = mapper or Mapper("a recording", Clock("mono"))
     mapper.columns.fill = 0
-    mapper.take([(n, 0, use, tuple(values)) for n, (use, values) in enumerate(events)], 0)
+    for n, (use, values) in enumerate(events):
+        if use == Use.LOST:
+            mapper.lost(1000 * n, 0, values[1], 1000 * values[2])
+            continue
+        for k in range(MOST_VALUES):
+            mapper.values[k] = signed(values[k]) if k < len(values) else ABSENT
+        mapper.event(1000 * n, 0, use, mapper.values)
     rows = unpacked(mapper.columns)
     return [(row[1], *row[3:]) for row in rows]
 

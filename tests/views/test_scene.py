@@ -1,5 +1,7 @@
 """What there is to draw: windows, lanes in order of cause, the selected interrupt."""
 
+from exitless.study.journeys import choose
+from exitless.study.ways import Journey, Step
 from exitless.view.scene import alike, narrow, part, place_of, scene, sources_of
 from tests.views.sample import DISK, GUEST, NIC, SAS, posted, pvhvm, recording
 
@@ -23,6 +25,21 @@ def test_the_interrupt_worth_a_look_is_the_one_that_another_touches() -> None:
     chosen = scene(posted(), source="nic").journey
     assert chosen is not None and (chosen.source, chosen.serial) == (NIC, 1562)
     assert chosen.touching == [2_900_000] and chosen.exits == []
+
+
+def test_where_none_is_complete_one_that_reached_its_handler_is_chosen() -> None:
+    """A trace without ends of interrupts begins with one that waits for its window to the record's end."""
+    lost = Journey(-1, 1, GUEST, 0xEC, [Step(n, 0, 0, GUEST, 0xEC, 0) for n in range(5)])
+    taken = Journey(-1, 2, GUEST, 0xEC, [Step(n, 0, 0, GUEST, 0xEC, 0) for n in range(3)], handled=2)
+    assert choose([lost, taken]) == 1
+    assert (choose([lost]), choose([])) == (0, -1)
+
+
+def test_labels_say_how_many_more_and_runs_as_runs() -> None:
+    """What does not fit a lane's head is not named there: a range of entries, or the first and how many more."""
+    found = {(lane.kind, lane.label): lane.detail for lane in scene(posted()).lanes}
+    assert all("," not in detail and "…" not in detail for detail in found.values())
+    assert found["irte", "IRTE"] == "18 +1"
 
 
 def test_an_interrupt_is_chosen_by_source_and_number() -> None:

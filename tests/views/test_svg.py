@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from exitless.view.marks import length, palette
+from exitless.view.marks import badge_width, badges_of, length, palette
 from exitless.view.scene import scene
 from exitless.view.svg import aligned, svg
 from tests.views.sample import posted, pvhvm, recording
@@ -91,3 +91,15 @@ def test_names_are_escaped() -> None:
     record.header.scenario = "a<b> & 'c'"
     picture = ElementTree.fromstring(svg([scene(record, source="nic")]))
     assert any(text.startswith("a<b> & 'c'") for text in texts(picture))
+
+
+def test_badges_of_a_lane_never_touch() -> None:
+    """Whatever their steps' places, and every step is in one."""
+    for gap in (0.0, 5.0, 19.0, 21.0, 24.0, 40.0):
+        found = [(n * gap, n) for n in range(8, 14)]
+        badges = badges_of(found)
+        for (x, said, _), (after, other, _) in pairwise(badges):
+            assert after - x > (badge_width(said) + badge_width(other)) / 2
+        said = ",".join(f"{text}" for _, text, _ in badges)
+        assert said.replace("–", ",").split(",")[0] == "8" and said.endswith("13")
+    assert len(badges_of([(0, 1), (100, 2)])) == 2

@@ -5,7 +5,9 @@ import pytest
 from exitless.record.block import Header, Record
 from exitless.view.scene import Scene, scene
 from exitless.view.timeline import reason_class, tick_ps, timeline
+from exitless.view.words import others_name, owner_name
 from exitless.vocab.exits import VMX_NAMES, Exit
+from exitless.vocab.kinds import Owner
 from tests.views.sample import posted, pvhvm, recording
 
 SAMPLES = {"posted": posted, "pvhvm": pvhvm, "recording": recording}
@@ -116,3 +118,9 @@ def test_the_charge_of_a_step_is_never_cut_short() -> None:
         found = lines(scene(pvhvm(), source="nic", around=2), width)
         charged = [line for line in found if line.split() and line.split()[0].isdigit() and " ns g" in line]
         assert charged and all(line.endswith("guess") for line in charged), width
+
+
+def test_only_xen_has_a_dom0() -> None:
+    """Who else runs on a KVM host's CPUs is not dom0."""
+    assert others_name(recording().header) == "host's tasks" and others_name(posted().header) == "dom0"
+    assert owner_name(recording().header, Owner.DOM0) == "host's tasks"

@@ -4,7 +4,7 @@ from mypy_extensions import i64
 
 from exitless.arch.x86.host_vectors import HostVector
 from exitless.arch.x86.lapic import end_of_interrupt
-from exitless.arch.xen.eoi_stack import forced_at, mark_ready, pop_ready, push
+from exitless.arch.xen.eoi_stack import forced_at, holds, mark_ready, pop_ready, push
 from exitless.arch.xen.pirq import (
     AckType,
     Eoi,
@@ -15,7 +15,6 @@ from exitless.arch.xen.pirq import (
     guest_eoi,
     mark_in_flight,
 )
-from exitless.bits.words import shl
 from exitless.errors import Impossible
 from exitless.record.sinks import Sink
 from exitless.sim.costs import Cost
@@ -38,7 +37,7 @@ class PendingEoi(Signals):
         self.slow_irqs.append(irq.number)
 
     def keep_in_service(self, pcpu: Pcpu, irq: Irq, vector: i64) -> bool:
-        """do_IRQ decides about the local APIC's EOI of the vector that it has taken, which a move leaves as it is.
+        """do_IRQ decides about the local APIC's EOI for ``vector``, on which an interrupt has come in.
 
         Returns: whether it has to wait for the guest.
         """
@@ -46,7 +45,7 @@ class PendingEoi(Signals):
             return False
         if not push(pcpu.eoi_stack, irq.number, vector):
             raise Impossible("a local APIC delivered a vector below one that it has in service")
-        irq.held_on = irq.held_on | shl(1, pcpu.number)
+        irq.held_on = pcpu.number
         self.charge(pcpu, Cost.EOISTACK)
         self.row(Kind.PIRQ_HOLD, pcpu.number, -1, vector, irq.number)
         return True
@@ -56,8 +55,7 @@ class PendingEoi(Signals):
         mark_in_flight(irq.bound, 0)
         if arms_forced_eoi(irq.ack):
             irq.forced_at = forced_at(self.now + self.spent)
-            irq.timer_on = here.number
-            self.timer_is_set(here, here, irq.forced_at)
+            self.timer_is_set(here, self.pcpus[irq.held_on], irq.forced_at)
 
     def guest_ends(self, here: Pcpu, irq: Irq) -> None:
         """A guest has ended an interrupt, by hypercall or an EOI that reached Xen. Cites: Xen irq.c desc_guest_eoi"""
@@ -75,30 +73,26 @@ class PendingEoi(Signals):
         """The timer of do_IRQ: what guests owe too long is done for them. Cites: Xen irq.c irq_guest_eoi_timer_fn"""
         for number in self.slow_irqs:
             irq: Irq = self.irqs[number]
-            if irq.forced_at >= 0 and irq.forced_at <= self.now and irq.timer_on == here.number:
+            if irq.forced_at >= 0 and irq.forced_at <= self.now and irq.held_on == here.number:
                 irq.forced_at = -1
                 self.charge(here, Cost.TIMER_CALLBACK)
                 if forced_eoi(irq.bound, 0) == Eoi.READY:
                     self.settle(here, irq, 1)
 
     def settle(self, here: Pcpu, irq: Irq, forced: i64) -> None:
-        """Nobody owes anything more: the entries are ready on the pCPUs that hold them, and other ones are told.
+        """Nobody owes anything more: the entry is ready on every pCPU that has one, and the others are told.
 
-        Cites: Xen irq.c desc_guest_eoi
+        An interrupt that moved while it was in flight is on the stacks of both pCPUs. Cites: Xen irq.c desc_guest_eoi
         """
         irq.forced_at = -1
-        holders: i64 = irq.held_on
-        irq.held_on = 0
         self.row(Kind.PIRQ_READY, here.number, -1, irq.number, forced)
-        if (holders >> here.number) & 1 != 0:
-            self.flush_eois(here, irq)
-        for p in self.pcpus:
-            if p is not here and (holders >> p.number) & 1 != 0:
-                self.send_ipi(here, p.number, HostVector.CALL_FUNCTION)
+        self.flush_eois(here, irq)
+        for pcpu in self.pcpus:
+            if holds(pcpu.eoi_stack, irq.number):
+                self.send_ipi(here, pcpu.number, HostVector.CALL_FUNCTION)
 
     def flush_eois(self, here: Pcpu, irq: Irq) -> None:
         """Mark the entry ready, and end what is ready from the top. Cites: Xen irq.c flush_ready_eoi"""
-        irq.held_on = irq.held_on & ~shl(1, here.number)
         if not mark_ready(here.eoi_stack, irq.number):
             return
         self.charge(here, Cost.EOI_READY)
@@ -127,6 +121,6 @@ class PendingEoi(Signals):
         best: i64 = -1
         for number in self.slow_irqs:
             irq: Irq = self.irqs[number]
-            if irq.forced_at >= 0 and irq.timer_on == pcpu.number and (best < 0 or irq.forced_at < best):
+            if irq.forced_at >= 0 and irq.held_on == pcpu.number and (best < 0 or irq.forced_at < best):
                 best = irq.forced_at
         return best

@@ -174,9 +174,9 @@ class Source:
 class Irq(HostIrq):
     """A device interrupt as Xen knows it: where it comes in, and what becomes of it.
 
-    ``ack`` is one of AckType, ``bound`` the account of the one guest it is bound to, ``held_on`` a mask of the pCPUs on
-    whose pending-EOI stack it is, ``forced_at`` when Xen ends it if the guest has not, in ps (-1 not armed), by a timer
-    of the pCPU ``timer_on``. ``left`` is the vector that it had on a pCPU which goes offline, while that is looked for.
+    ``ack`` is one of AckType, ``bound`` the account of the one guest it is bound to, ``held_on`` the pCPU that put
+    it on its pending-EOI stack last (-1 none), ``forced_at`` when Xen ends it if the guest has not (ps, -1 not armed).
+    ``left`` is the vector that it had on a pCPU which goes offline, while that is looked for.
     ``taken`` counts do_IRQ for it, ``raised`` what became a request or an event, ``merged`` what met one on its way,
     ``dropped`` what came too often (``rate``). ``off`` is 1 while it is switched off for that, ``held`` 1 when its
     device has a message to send then.
@@ -188,8 +188,7 @@ class Irq(HostIrq):
         self.dpci: DpciRecord = DpciRecord()
         self.ack: i64 = AckType.NONE
         self.bound: PirqGuest = PirqGuest(AckType.NONE, 1)
-        self.held_on: i64 = 0
-        self.timer_on: i64 = -1
+        self.held_on: i64 = -1
         self.left: i64 = 0
         self.forced_at: i64 = -1
         self.taken: i64 = 0

@@ -177,8 +177,6 @@ class Stopping(Root):
         for number in self.slow_irqs:
             mark_ready(dying.eoi_stack, number)
         self.flush_ready(dying)
-        for number in self.slow_irqs:
-            self.irqs[number].held_on = self.irqs[number].held_on & ~shl(1, dying.number)
 
     def dead(self, dying: Pcpu, heir: Pcpu) -> None:
         """CPU_DEAD: timers, tasklets, passed-through interrupts and blocked vCPUs of a dead pCPU go to its heir.
@@ -195,8 +193,8 @@ class Stopping(Root):
             self.raise_softirq(heir, Softirq.HVM_DPCI)
         for number in self.slow_irqs:
             irq: Irq = self.irqs[number]
-            if irq.timer_on == dying.number:
-                irq.timer_on = heir.number
+            if irq.held_on == dying.number:
+                irq.held_on = heir.number
         if self.lift_on == dying.number:
             self.lift_on = heir.number
         self.raise_softirq(heir, Softirq.TIMER)

@@ -345,11 +345,13 @@ def _closes(e: Event, way: _Way) -> bool:
 def choose(found: list[Journey], nth: int | None = None) -> int:
     """Return the place of the ``nth`` interrupt (its serial), or of one worth a look; -1 for none.
 
-    Worth a look is the first complete one that another's exit touches, else one that finds its vCPU running.
+    Worth a look is the first complete one that another's exit touches, else one that finds its vCPU running, else one
+    that at least reached its handler.
     """
     if nth is not None:
         return next((n for n, j in enumerate(found) if j.serial == nth), -1)
     whole = [n for n, j in enumerate(found) if j.handled >= 0 and j.handled + 1 < len(j.steps)]
     touched = [n for n in whole if found[n].touching]
     awake = [n for n in whole if all(step.kind != Kind.SCHED_WAKE for step in found[n].steps)]
-    return next(iter(touched or awake or whole), -1 if not found else 0)
+    reached = [n for n, j in enumerate(found) if j.handled >= 0]
+    return next(iter(touched or awake or whole or reached), -1 if not found else 0)

@@ -4,6 +4,7 @@ A description is the text of ``events/SYSTEM/EVENT/format``; trace.dat and perf.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -43,7 +44,7 @@ class Plan:
 
     Shapes: ``fields`` are what is read of it: thread and needed fields in the order of
     :data:`~exitless.traces.kvm.TRACEPOINTS`, None for one that this kernel does not have. ``least`` is how many bytes a
-    payload must have. ``count`` counts the records, ``short`` those that had fewer.
+    payload must have.
     """
 
     def __init__(self, kind: str, use: int, least: int, fields: Sequence[Field | None] = ()) -> None:
@@ -51,8 +52,6 @@ class Plan:
         self.use = use
         self.least = least
         self.fields = fields
-        self.count = 0
-        self.short = 0
 
 
 def field_name(declaration: str) -> str:
@@ -118,6 +117,18 @@ def add_plan(ring: Ring, number: int, plan: Plan) -> None:
     if 0 <= number < NUMBERS:
         fields = [(f.offset, f.size, f.signed) if f is not None else (0, 0, False) for f in plan.fields]
         ring.plan(number, plan.use, plan.least, fields)
+
+
+def count_plans(ring: Ring, plans: dict[int, Plan], counts: Counter[str], unknown: Counter[str]) -> None:
+    """Add up the events that have passed, by kind, and those of them that were not understood."""
+    for number, count, short in ring.counts():
+        plan = plans.get(number)
+        kind = f"event {number}" if plan is None else plan.kind
+        counts[kind] += count
+        if plan is None or plan.use < 0:
+            unknown[kind] += count
+        if short:
+            unknown[f"{kind} (too short)"] += short
 
 
 def ring_of(plans: dict[int, Plan], order: str) -> Ring:

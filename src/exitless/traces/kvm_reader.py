@@ -1,13 +1,11 @@
 """What all readers of Linux recordings have in common."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Final
 
 from exitless.errors import TraceError
-from exitless.record.columns import Columns
 from exitless.traces.kvm import HYPERCALLS, Isa, exit_name
-from exitless.traces.kvm_rows import Clock, Event, Mapper
+from exitless.traces.kvm_rows import Clock, Mapper
 from exitless.traces.opening import Source
 from exitless.traces.reader import Reader
 
@@ -35,15 +33,6 @@ class LinuxReader(Reader):
         """Tell what the recording's clock is."""
         self.mapper.clock = clock
         self.clock = clock.name
-
-    def mapped(self, events: list[Event]) -> Iterator[Columns]:
-        """Make rows of events; hands out the columns whenever they are full."""
-        n = 0
-        while n < len(events):
-            n = self.mapper.take(events, n)
-            if n < len(events):
-                yield self.mapper.columns
-                self.mapper.columns.fill = 0
 
     def given_hz(self, clock: str) -> int:
         """Decide the frequency of a clock that counts ticks: the given one, else an assumption; 0 for one in ns."""

@@ -1,8 +1,8 @@
 """Turns Linux tracepoints into rows, whichever reader they come from.
 
-A reader hands over events in the order of their times, ``(ticks, pCPU, use, values)``; the first of the values is the
-thread in which the tracepoint fired, the others are those of :data:`~exitless.traces.kvm.TRACEPOINTS`. A reader that
-never makes objects of them sets ``values`` and calls :meth:`Mapper.event`.
+A reader hands over events in the order of their times: it sets ``values`` and calls :meth:`Mapper.event`. The first of
+them is the thread in which the tracepoint fired, the others are those of
+:data:`~exitless.traces.kvm.TRACEPOINTS`.
 """
 
 from typing import Final
@@ -14,12 +14,9 @@ from exitless.bits.words import reaching, zeros
 from exitless.errors import TraceError
 from exitless.record.columns import Columns
 from exitless.traces.kvm import NMI, Isa, Use
-from exitless.traces.merge import ROOM
 from exitless.traces.rate import PS_PER_S, Rate
 from exitless.traces.threads import Threads
 from exitless.vocab.kinds import Kind, Owner, RunState
-
-Event = tuple[int, int, int, tuple[int, ...]]
 
 LOST: Final = 0
 MOST_VALUES: Final = 8
@@ -110,23 +107,6 @@ class Mapper:
     def tune(self) -> None:
         """Learn how ticks become ps, after the clock has been set."""
         self.rate = Rate(self.clock.times, self.clock.over)
-
-    def take(self, events: list[Event], first: int) -> int:
-        """Make rows of events from the place ``first`` on, as many as there is room for; returns the place after."""
-        clock, n = self.clock, first
-        while n < len(events) and self.columns.fill <= ROOM:
-            ticks, cpu, use, values = events[n]
-            now: i64 = clock.ps(ticks)
-            n += 1
-            if use == Use.LOST:
-                self.lost(now, cpu, values[1], clock.ps(values[2]))
-                continue
-            k: i64 = 0
-            while k < MOST_VALUES:
-                self.values[k] = signed(values[k]) if k < i64(len(values)) else ABSENT
-                k += 1
-            self.event(now, cpu, use, self.values)
-        return n
 
     def lost(self, now: i64, cpu: i64, count: i64, until: i64) -> None:
         """Records of a pCPU were lost from now on, ``count`` of them (0: unknown) until a time."""
@@ -352,4 +332,4 @@ def vector_of(word: i64) -> i64:
     return NMI_VECTOR if mode == NMI else -1
 
 
-__all__ = ["Clock", "Event", "Mapper", "Threads", "Use"]
+__all__ = ["Clock", "Mapper", "Threads", "Use"]

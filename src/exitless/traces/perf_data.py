@@ -9,18 +9,19 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from exitless.bits.words import zeros
 from exitless.errors import TraceError
 from exitless.record.columns import Columns
-from exitless.traces.event_format import Plan, add_plan, compile_plan
+from exitless.traces.event_format import Plan, add_plan, compile_plan, count_plans
 from exitless.traces.kvm import Use
 from exitless.traces.kvm_reader import LinuxReader
-from exitless.traces.kvm_rows import Clock, Event
+from exitless.traces.kvm_rows import Clock, signed
 from exitless.traces.opening import Source, Unpacker
-from exitless.traces.perf_file import MAGIC, MAGIC_BIG, Attr, Has, PerfLayout, read_attr, read_perf_layout, tracing_of
-from exitless.traces.ring import Ring
+from exitless.traces.perf_file import MAGIC, MAGIC_BIG, PerfLayout, read_attr, read_perf_layout, tracing_of
+from exitless.traces.perf_samples import MOST_CPUS, MOST_NS, Has, Samples
+from exitless.traces.ring import MOST_FIELDS, Ring
 
 LOST: Final = 2
-SAMPLE: Final = 9
 LOST_SAMPLES: Final = 13
 HEADER_ATTR: Final = 64
 TRACING_DATA: Final = 66
@@ -31,10 +32,8 @@ COMPRESSED2: Final = 83
 CHUNK: Final = 1 << 20
 MOST_UNPACKED: Final = 64 << 20
 MOST_TRACING: Final = 64 << 20
-MOST_CPUS: Final = 16_384
 MOST_LOST: Final = 2**40
-MOST_NS: Final = 2**61 // 1000
-NO_PID: Final = 2**32 - 1
+LATEST: Final = 2**63 - 1
 HEAD: Final = {order: struct.Struct(order + "IHH") for order in "<>"}
 
 
@@ -56,18 +55,14 @@ class PerfData(LinuxReader):
         self.size = self.layout.end - self.layout.begin
         self.given_hz("")
         self.use_clock(Clock(self.layout.attrs[0].clock if self.layout.attrs else "perf"))
-        self.others: Counter[str] = Counter()
-        self.seen: set[int] = set()
-        self.events_waiting: list[Event] = []
-        self.newest = 0
-        self.start = -1
+        self.mapper.tune()
+        self.samples = Samples(self.ring, self.mapper)
+        for number, attr in self.layout.by_id.items():
+            self.samples.know(attr.shape, [signed(number)])
+        for attr in self.layout.attrs[:1]:
+            self.samples.first = attr.shape
         self.complete = 0
         self.round_newest = 0
-        self.begun = False
-        self.handed = 0
-        self.late = 0
-        self._word = struct.Struct(order + "Q")
-        self._pair = struct.Struct(order + "II")
         self._unpacker: Unpacker | None = None
         self._left = b""
 
@@ -85,33 +80,20 @@ class PerfData(LinuxReader):
     def blocks(self) -> Iterator[Columns]:
         """Hand out rows in the order of time, a round at a time."""
         for done in self._records():
-            if done and self.events_waiting:
-                yield from self.mapped(self._ready(done))
-        if self.events_waiting:
-            yield from self.mapped(self._ready(self.newest + 1))
+            if done:
+                yield from self._handed(done)
+        yield from self._handed(LATEST)
         yield self.mapper.columns
         self._finish()
 
-    def _ready(self, before: int) -> list[Event]:
-        """Take the events that are older than some time, in order; what comes too late for that gets the last time."""
-        waiting = sorted(self.events_waiting, key=lambda event: event[0])
-        if waiting[0][0] < self.handed:
-            for n, (ticks, cpu, use, values) in enumerate(waiting):
-                if ticks >= self.handed:
-                    break
-                self.late += 1
-                waiting[n] = (self.handed, cpu, use, values)
-        if waiting[-1][0] < before:
-            ready, self.events_waiting = waiting, []
-        else:
-            n = next(n for n, event in enumerate(waiting) if event[0] >= before)
-            ready, self.events_waiting = waiting[:n], waiting[n:]
-        if ready:
-            if not self.begun:
-                self.begun = True
-                self.mapper.clock.origin = ready[0][0]
-            self.handed = ready[-1][0]
-        return ready
+    def _handed(self, before: int) -> Iterator[Columns]:
+        """Make rows of what is older than some time; hands out the columns whenever they are full."""
+        waiting = self.samples.waiting
+        waiting.sort(before)
+        self.mapper.clock.origin = max(0, int(waiting.origin))
+        while waiting.put(self.mapper):
+            yield self.mapper.columns
+            self.mapper.columns.fill = 0
 
     def _records(self) -> Iterator[int]:
         """Read all records; hands out, after some rounds, the time before which all is there (0: none yet)."""
@@ -138,7 +120,7 @@ class PerfData(LinuxReader):
     def _some(self, data: bytes, place: int) -> tuple[int, bool]:
         """Read whole records; returns how many bytes they took (-1: no further), and whether a round ended."""
         i, n, rounds, head = 0, len(data), False, HEAD[self.order].unpack_from
-        while i + 8 <= n:
+        while (i := self.samples.run(data, i)) + 8 <= n:
             kind, _, size = head(data, i)
             if size < 8:
                 self.problem(
@@ -148,11 +130,9 @@ class PerfData(LinuxReader):
                 return -1, rounds
             if i + size > n:
                 break
-            if kind == SAMPLE:
-                self._sample(data, i, size)
-            elif kind == FINISHED_ROUND:
+            if kind == FINISHED_ROUND:
                 rounds = True
-                self.complete, self.round_newest = self.round_newest, self.newest
+                self.complete, self.round_newest = self.round_newest, int(self.samples.newest)
             elif kind in (COMPRESSED, COMPRESSED2):
                 rounds = self._packed(data, i, size, kind, place) or rounds
             elif kind == TRACING_DATA:
@@ -174,58 +154,6 @@ class PerfData(LinuxReader):
     def _word_at(self, data: bytes, at: int, size: int) -> int:
         return int.from_bytes(data[at : at + size], "little" if self.order == "<" else "big")
 
-    def _attr(self, data: bytes, at: int, size: int) -> Attr | None:
-        """Find out which event a sample is of."""
-        attrs = self.layout.attrs
-        if not attrs:
-            return None
-        first = attrs[0]
-        if first.id_at < 0 or at + first.id_at + 8 > at + size:
-            return first
-        return self.layout.by_id.get(self._word.unpack_from(data, at + first.id_at)[0], first)
-
-    def _sample(self, data: bytes, at: int, size: int) -> None:
-        """Read one sample: its event's plan is found by the first number of its payload."""
-        attr = self._attr(data, at, size)
-        if attr is None or attr.after > size:
-            self.unknown["samples"] += 1
-            self.others["samples"] += 1
-            return
-        now = self._word.unpack_from(data, at + attr.time_at)[0] if attr.time_at > 0 else self.newest
-        cpu = self._pair.unpack_from(data, at + attr.cpu_at)[0] if attr.cpu_at > 0 else 0
-        begin, length = attr.raw_at(data, at, size, self.order)
-        plan = None
-        if begin >= 0 and length >= 8:
-            number = self._word_at(data, begin, 2)
-            plan = self.plans.get(number)
-        if plan is None:
-            kind = attr.name or f"event {attr.kind}/{attr.config}"
-            self.others[kind] += 1
-            self.unknown[kind] += 1
-            return
-        plan.count += 1
-        if self.start < 0:
-            self.start = now
-        if cpu >= MOST_CPUS or abs(now - self.start) > MOST_NS:
-            plan.short += 1
-            return
-        if now > self.newest:
-            self.newest = now
-        self.seen.add(cpu)
-        if plan.use <= 0:
-            if not self.begun and not self.events_waiting:
-                self.events_waiting.append((now, cpu, Use.NAME_ONLY, (-1,)))
-            return
-        if length < plan.least:
-            plan.short += 1
-            return
-        values = self.ring.event(data, begin, number)
-        if attr.tid_at > 0:
-            pid, tid = self._pair.unpack_from(data, at + attr.tid_at)
-            if pid != NO_PID and tid == values[0]:
-                self.mapper.threads.tgids[tid] = pid
-        self.events_waiting.append((now, cpu, plan.use, values))
-
     def _other(self, data: bytes, at: int, size: int, kind: int) -> None:
         """Read a record that is no sample: what was lost, or an event's attributes in a stream."""
         if kind == LOST and size >= 24:
@@ -237,15 +165,17 @@ class PerfData(LinuxReader):
             if not 64 <= length <= size - 8:
                 return
             attr = read_attr(data[at + 8 : at + 8 + length], self.order)
-            ids = range(at + 8 + length, at + size - 7, 8)
-            self.layout.add(attr, (self._word_at(data, n, 8) for n in ids))
+            ids = [self._word_at(data, n, 8) for n in range(at + 8 + length, at + size - 7, 8)]
+            self.layout.add(attr, ids)
+            self.samples.know(attr.shape, [signed(number) for number in ids])
             if len(self.layout.attrs) == 1:
                 self.use_clock(Clock(attr.clock))
 
     def _lost(self, data: bytes, at: int, size: int, count: int) -> None:
         """Records were lost on a pCPU just before; which, and when, stands at the record's end, if it does."""
         attr = self.layout.attrs[0] if self.layout.attrs else None
-        now, cpu = self.newest, -1
+        newest, start = int(self.samples.newest), int(self.samples.start)
+        now, cpu = newest, -1
         if attr is not None and attr.all_ids and size >= 24 + 8 * len(attr.trailer):
             place = at + size - 8 * len(attr.trailer)
             for bit in attr.trailer:
@@ -254,9 +184,11 @@ class PerfData(LinuxReader):
                 elif bit == Has.CPU:
                     cpu = self._word_at(data, place, 4)
                 place += 8
-        if abs(now - max(self.start, 0)) > MOST_NS or cpu >= MOST_CPUS:
-            now, cpu = self.newest, -1
-        self.events_waiting.append((now, cpu, Use.LOST, (-1, count if count < MOST_LOST else 0, now)))
+        if abs(now - max(start, 0)) > MOST_NS or cpu >= MOST_CPUS:
+            now, cpu = newest, -1
+        values = zeros(MOST_FIELDS)
+        values[1], values[2] = count if count < MOST_LOST else 0, now
+        self.samples.waiting.add(now, cpu, Use.LOST, values)
 
     def _tracing(self, data: bytes) -> None:
         """Learn event formats from a record."""
@@ -285,20 +217,20 @@ class PerfData(LinuxReader):
 
     def _finish(self) -> None:
         """Sum up what the records held."""
-        counts = self.others.copy()
-        for plan in self.plans.values():
-            if plan.count:
-                counts[plan.kind] += plan.count
-                if plan.use < 0:
-                    self.unknown[plan.kind] += plan.count
-                if plan.short:
-                    self.unknown[f"{plan.kind} (too short)"] += plan.short
-        self.pcpus = max(self.seen, default=-1) + 1
-        if self.late:
-            self.notes.append(f"events that came after later ones and got their time: {self.late}")
+        counts: Counter[str] = Counter()
+        for attr in self.layout.attrs:
+            if attr.shape.others:
+                counts[attr.name or f"event {attr.kind}/{attr.config}"] += int(attr.shape.others)
+        if self.samples.without:
+            counts["samples"] = int(self.samples.without)
+        self.unknown.update(counts)
+        count_plans(self.ring, self.plans, counts, self.unknown)
+        self.pcpus = int(self.samples.pcpus)
+        if self.samples.waiting.late:
+            self.notes.append(f"events that came after later ones and got their time: {int(self.samples.waiting.late)}")
         if not self.plans:
             self.notes.append("the recording holds no event formats, so its events could only be counted")
-        self.finish(counts, self.newest)
+        self.finish(counts, int(self.samples.newest))
         if not self.events:
             first = f": {self.problems[0].removeprefix(self.source.name + ': ')}" if self.problems else ""
             raise TraceError(f"{self.source.name}: holds no event{first}; expected at least one sample")

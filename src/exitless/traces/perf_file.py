@@ -5,7 +5,7 @@ the same as records among the others.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +13,7 @@ from exitless.errors import TraceError
 from exitless.traces.cursor import Cursor, Memory
 from exitless.traces.event_format import EventFormat
 from exitless.traces.opening import Source
+from exitless.traces.perf_samples import Has, Shape
 from exitless.traces.trace_dat_file import MAGIC as TRACING
 from exitless.traces.trace_dat_file import Layout, read_formats, read_header
 from exitless.traces.trace_dat_pages import Page
@@ -31,85 +32,27 @@ CPU_DESC: Final = 8
 EVENT_DESC: Final = 12
 MOST_TEXT: Final = 200
 FEATURES: Final = 256
-TRACEPOINT: Final = 2
+MOST_BITS: Final = 2**62 - 1
 CLOCK_AT: Final = 92
 CLOCKS: Final = {0: "realtime", 1: "mono", 4: "mono_raw", 7: "boot", 11: "tai"}
 
 
-class Has:
-    """Bits of an attribute's sample_type: what its samples hold, in this order but for IDENTIFIER, which is first."""
-
-    IP: Final = 1
-    TID: Final = 2
-    TIME: Final = 4
-    ADDR: Final = 8
-    READ: Final = 16
-    CALLCHAIN: Final = 32
-    ID: Final = 64
-    CPU: Final = 128
-    PERIOD: Final = 256
-    STREAM_ID: Final = 512
-    RAW: Final = 1024
-    IDENTIFIER: Final = 65536
-
-
 class Attr:
-    """One event that was recorded: what it is, and where its samples have what is needed.
+    """One event that was recorded: what it is, and the ``shape`` of its samples.
 
-    Shapes: places are in bytes from a record's begin, -1 for what is not there; ``after`` is where what has no fixed
-    place begins; ``trailer`` lays out what other records end with, ``name`` is perf's own, "" where it is not told.
+    Shapes: ``trailer`` lays out what other records end with, ``name`` is perf's own, "" where it is not told.
     """
 
-    def __init__(self, kind: int, config: int, sample: int, read: int, all_ids: bool, clock: str) -> None:
+    def __init__(self, kind: int, config: int, shape: Shape, all_ids: bool, clock: str) -> None:
         self.kind = kind
         self.config = config
-        self.sample = sample
-        self.read = read
+        self.shape = shape
         self.all_ids = all_ids
         self.clock = clock
         self.name = ""
-        self.tid_at = self.time_at = self.cpu_at = self.id_at = -1
-        at = 8
-        if sample & Has.IDENTIFIER:
-            self.id_at, at = at, at + 8
-        for bit in (Has.IP, Has.TID, Has.TIME, Has.ADDR, Has.ID, Has.STREAM_ID, Has.CPU, Has.PERIOD):
-            if not sample & bit:
-                continue
-            if bit == Has.TID:
-                self.tid_at = at
-            elif bit == Has.TIME:
-                self.time_at = at
-            elif bit == Has.CPU:
-                self.cpu_at = at
-            elif bit == Has.ID and self.id_at < 0:
-                self.id_at = at
-            at += 8
-        self.after = at
         self.trailer = [
-            bit for bit in (Has.TID, Has.TIME, Has.ID, Has.STREAM_ID, Has.CPU, Has.IDENTIFIER) if sample & bit
+            bit for bit in (Has.TID, Has.TIME, Has.ID, Has.STREAM_ID, Has.CPU, Has.IDENTIFIER) if shape.sample & bit
         ]
-
-    def raw_at(self, record: bytes, at: int, size: int, order: str) -> tuple[int, int]:
-        """Return where a sample's payload begins and how long it is, -1 when it has none."""
-        place, end = at + self.after, at + size
-        if self.sample & Has.READ:
-            place += self._read_size(record, place, end, order)
-        if self.sample & Has.CALLCHAIN:
-            if place + 8 > end:
-                return -1, 0
-            place += 8 + 8 * int(struct.unpack_from(order + "Q", record, place)[0])
-        if not self.sample & Has.RAW or place + 4 > end:
-            return -1, 0
-        length: int = struct.unpack_from(order + "I", record, place)[0]
-        return (place + 4, length) if place + 4 + length <= end else (-1, 0)
-
-    def _read_size(self, record: bytes, place: int, end: int, order: str) -> int:
-        """Return how many bytes the counter values take: one value or a group's, with times and numbers."""
-        enabled, running, with_id, group, lost = (bool(self.read & bit) for bit in (1, 2, 4, 8, 16))
-        if not group:
-            return 8 * (1 + enabled + running + with_id + lost)
-        count: int = struct.unpack_from(order + "Q", record, place)[0] if place + 8 <= end else 0
-        return 8 * (1 + enabled + running) + 8 * (1 + with_id + lost) * count
 
 
 @dataclass
@@ -126,7 +69,7 @@ class PerfLayout:
     problems: list[str] = field(default_factory=list)
     host: list[str] = field(default_factory=list)
 
-    def add(self, attr: Attr, ids: Iterator[int] | tuple[int, ...]) -> None:
+    def add(self, attr: Attr, ids: Iterable[int]) -> None:
         """Take an attribute with the numbers of its events. Errors: TraceError, for too many."""
         if len(self.attrs) >= MOST_ATTRS or len(self.by_id) >= MOST_IDS:
             raise TraceError(f"the recording has more than {MOST_ATTRS} events or {MOST_IDS} numbers of them")
@@ -143,7 +86,7 @@ def read_attr(data: bytes, order: str) -> Attr:
     if own_clock and len(data) >= CLOCK_AT + 4:
         number = struct.unpack_from(order + "i", data, CLOCK_AT)[0]
         clock = CLOCKS.get(number, f"clock {number}")
-    return Attr(kind, config, sample, read, bool(all_ids), clock)
+    return Attr(kind, config, Shape(sample & MOST_BITS, read & MOST_BITS), bool(all_ids), clock)
 
 
 def read_perf_layout(source: Source) -> PerfLayout:

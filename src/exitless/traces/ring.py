@@ -96,12 +96,6 @@ class Ring:
             values[n] = ABSENT
             n += 1
 
-    def event(self, data: bytes, at: i64, number: i64) -> tuple[int, ...]:
-        """Return the fields of an event's plan."""
-        self.read(data, at, number, self.values)
-        many: i64 = self.plans[number * STRIDE + FIELDS]
-        return tuple([int(value) for value in self.values][: int(many)])
-
     def wanted(self, number: i64, length: i64) -> bool:
         """Count an event and tell whether it becomes an entry."""
         plans: vec[i64] = self.plans
@@ -113,6 +107,12 @@ class Ring:
             plans[at + SHORT] = plans[at + SHORT] + 1
             return False
         return True
+
+    def leave_out(self, number: i64) -> None:
+        """Count an event that cannot be used."""
+        at: i64 = number * STRIDE
+        self.plans[at + COUNT] = self.plans[at + COUNT] + 1
+        self.plans[at + SHORT] = self.plans[at + SHORT] + 1
 
     def use(self, number: i64) -> i64:
         """Return what becomes of an event."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from exitless.errors import TraceError
 from exitless.record.columns import Columns
-from exitless.traces.event_format import Plan, compile_plan, ring_of
+from exitless.traces.event_format import Plan, compile_plan, count_plans, ring_of
 from exitless.traces.kvm import MARKER, Use
 from exitless.traces.kvm_reader import LinuxReader
 from exitless.traces.merge import Weave
@@ -117,14 +117,7 @@ class TraceDat(LinuxReader):
     def _finish(self) -> None:
         """Sum up what the pCPUs' pages held."""
         counts: Counter[str] = Counter()
-        for number, count, short in self.ring.counts():
-            plan = self.plans.get(number)
-            kind = f"event {number}" if plan is None else plan.kind
-            counts[kind] += count
-            if plan is None or plan.use < 0:
-                self.unknown[kind] += count
-            if short:
-                self.unknown[f"{kind} (too short)"] += short
+        count_plans(self.ring, self.plans, counts, self.unknown)
         last = max((int(part.last) for part in self.parts), default=0)
         for sentence in overruns(self.layout):
             self.notes.append(sentence)

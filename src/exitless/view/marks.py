@@ -28,6 +28,32 @@ def palette(theme: str = "light") -> dict[str, str]:
     return out
 
 
+def badge_width(said: str) -> float:
+    """Return how wide a badge is, in pixels; figures are all as wide as each other."""
+    return max(18.0, 11 * 0.65 * BOLD_WIDE * len(said) + 9)
+
+
+def badges_of(found: list[tuple[float, int]]) -> list[tuple[float, str, int]]:
+    """Return where the badges of one lane stand, what they say and their first step; those that would touch are one."""
+    heaps: list[list[tuple[float, int]]] = []
+    for spot in found:
+        heaps.append([spot])
+        while len(heaps) > 1:
+            (x, said, _), (before, last, _) = _badge_of(heaps[-1]), _badge_of(heaps[-2])
+            if x - before >= (badge_width(said) + badge_width(last)) / 2 + 1:
+                break
+            last_heap = heaps.pop()
+            heaps[-1] += last_heap
+    return [_badge_of(heap) for heap in heaps]
+
+
+def _badge_of(heap: list[tuple[float, int]]) -> tuple[float, str, int]:
+    low, high = heap[0][1], heap[-1][1]
+    run = high - low + 1 == len(heap)
+    said = str(low) if low == high else f"{low}–{high}" if run else ",".join(str(spot[1]) for spot in heap)
+    return sum(spot[0] for spot in heap) / len(heap), said, low
+
+
 def length(text: str, size: float, style: str = "") -> float:
     """Return how wide a text is at most, about."""
     if style == "mono":
@@ -105,7 +131,7 @@ class Canvas:
 
     def badge(self, x: float, y: float, said: str) -> None:
         """Draw the number of a step, or of several at one place."""
-        wide = max(18.0, length(said, 11, "bold") + 9)
+        wide = badge_width(said)
         self.rect(
             x - wide / 2, y - 9, wide, 18, self["ink"], f'rx="9" stroke="{self["paper"]}" stroke-width="1.5"'
         )  # fmt: skip

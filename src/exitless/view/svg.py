@@ -14,7 +14,7 @@ from exitless.view.scene import Scene, alike, narrow, place_of
 from exitless.view.steps import base_of, origins, show_short, wrapped
 from exitless.view.svg_lanes import EDGE, LEFT, RIGHT, WIDTH, Lanes
 from exitless.view.timeline import pieces, reason_class, tick_ps
-from exitless.view.words import headline, host_name, is_model, reason_name
+from exitless.view.words import headline, host_name, is_model, others_name, reason_name
 from exitless.vocab.kinds import Kind, Owner
 
 HEAD: Final = 22
@@ -287,7 +287,7 @@ class _Legend:
         if Owner.GUEST in owners:
             self.item("guest", lambda x, y: c.rect(x, y - 10, 18, 12, c["guest"]))
         if Owner.DOM0 in owners:
-            self.item("dom0", lambda x, y: c.rect(x, y - 10, 18, 12, "url(#dom0)"))
+            self.item(others_name(s.header), lambda x, y: c.rect(x, y - 10, 18, 12, "url(#dom0)"))
         if Owner.XEN in owners:
             self.item(f"{host_name(s.header)}, no exit", lambda x, y: c.rect(x, y - 10, 18, 12, c["xen"]))
         reasons = {e.reason for e in s.spans.exits if low <= e.start <= high}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from exitless.study.spans import ExitSpan, OwnerSpan, Phase, State
-from exitless.view.marks import Canvas, length
+from exitless.view.marks import Canvas, badges_of, length
 from exitless.view.scene import Lane, Scene, place_of
 from exitless.view.steps import show_short
 from exitless.view.timeline import pieces, reason_class
@@ -241,21 +241,12 @@ class Lanes:
         wanted = Kind.MSI_ROUTE if kind == "irte" else Kind.SOURCE_ASSERT
         rows = [e for e in self.scene.events if e.kind == wanted and (kind == "irte" or e.a in lane.members)]
         marks = [self.x(e.time_ps) for e in rows]
-        heaps: list[list[tuple[float, int]]] = []
-        for spot in found:
-            if heaps and spot[0] - heaps[-1][-1][0] < 20:
-                heaps[-1].append(spot)
-            else:
-                heaps.append([spot])
-        for n, heap in enumerate(heaps):
-            x = sum(spot[0] for spot in heap) / len(heap)
-            low, high = heap[0][1], heap[-1][1]
-            run = high - low + 1 == len(heap)
-            said = str(low) if low == high else f"{low}–{high}" if run else ",".join(str(spot[1]) for spot in heap)
+        badges = badges_of(found)
+        for n, (x, said, first) in enumerate(badges):
             self.c.badge(x, y, said)
             others = [mark for mark in marks if mark > x + 1]
-            end = min([*others, heaps[n + 1][0][0] if n + 1 < len(heaps) else RIGHT]) - 14
-            words = self.cards[low - 1].words.title
+            end = min([*others, badges[n + 1][0] if n + 1 < len(badges) else RIGHT]) - 14
+            words = self.cards[first - 1].words.title
             for said in (words, words.split()[-1]):
                 if kind in ("device", "irte") and x + 15 + length(said, 12.5) < end:
                     self.c.text(x + 15, y + 4.5, said, 12.5, "ink", "", "start", True)

@@ -11,7 +11,7 @@ from exitless.study.spans import Phase, State, StateSpan, VectorSpan
 from exitless.view.registers import registers
 from exitless.view.scene import Lane, Scene, place_of
 from exitless.view.steps import ASCII, DIGITS, UNICODE, Signs, base_of, steps, wrapped
-from exitless.view.words import host_name, is_model, reason_name
+from exitless.view.words import host_name, is_model, others_name, reason_name
 from exitless.vocab.exits import VMX_NAMES, Exit
 from exitless.vocab.kinds import Kind, Owner
 
@@ -315,7 +315,7 @@ def _badges(plot: _Plot, lines: list[tuple[int, Row]]) -> None:
 
 def _legend(scene: Scene, width: int, signs: Signs) -> list[Text]:
     """Name the signs that the window uses, and no other."""
-    names = ["idle", host_name(scene.header), "dom0", "guest"]
+    names = ["idle", host_name(scene.header), others_name(scene.header), "guest"]
     low, high = scene.first_ps, scene.last_ps
     owners = {s.owner for found in scene.spans.owners.values() for s in found if s.end > low and s.start < high}
     parts = [f"{signs.owners[o]} {names[o]}" for o in (Owner.GUEST, Owner.DOM0, Owner.XEN, Owner.IDLE) if o in owners]
@@ -335,6 +335,8 @@ def _legend(scene: Scene, width: int, signs: Signs) -> list[Text]:
     now = {s.state for s in found}
     told = {State.ROOT: f"in {names[1]}", State.RUNNABLE: "runnable", State.BLOCKED: "blocked"}
     parts += [f"vCPU {signs.states[state]} {word}" for state, word in told.items() if state in now]
+    if len(scene.cards()) > 9:
+        parts.append("A: step 10, and so on")
     return [Text(line) for line in _packed(parts, width)]
 
 

@@ -80,9 +80,15 @@ def call_name(number: int, operation: int) -> str:
     return CALL_NAMES.get((number, operation), f"hypercall {number}, operation {operation}")
 
 
+def others_name(header: Header) -> str:
+    """Return who has a pCPU that is no guest's: dom0 under Xen, the host's own tasks elsewhere."""
+    return "dom0" if host_name(header) == "Xen" else "host's tasks"
+
+
 def owner_name(header: Header, owner: int) -> str:
     """Return an owner of pCPU time in a word."""
-    return {Owner.IDLE: "idle", Owner.XEN: host_name(header), Owner.DOM0: "dom0", Owner.GUEST: "guest"}.get(owner, "?")
+    return {Owner.IDLE: "idle", Owner.XEN: host_name(header), Owner.DOM0: others_name(header),
+            Owner.GUEST: "guest"}.get(owner, "?")  # fmt: skip
 
 
 def is_direct(header: Header, vcpu: int, vector: int) -> bool:

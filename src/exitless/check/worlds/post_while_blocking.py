@@ -9,8 +9,6 @@ from typing import Final
 from mypy_extensions import i64
 
 from exitless.arch.laws import blocked_is_woken, running_is_notified, rvi_covers, svi_is_highest
-from exitless.arch.vmx.eoi import eoi_virtualization
-from exitless.arch.vmx.evaluate import deliver_virtual_interrupt
 from exitless.arch.vmx.posted import has_posted
 from exitless.check.property import Law, Sometimes
 from exitless.check.world import Rule, World
@@ -161,15 +159,9 @@ class PostWhileBlocking(Hosting):
 
     def guest_step(self) -> i64:
         """The guest takes a recognized interrupt, ends the one in service, or halts, in this order."""
-        vapic = self.target.vapic
-        if vapic.recognized != 0:
-            self.a = deliver_virtual_interrupt(vapic)
-            self.request_delivered(self.a)
-            return Rule.DELIVER
-        if vapic.svi != 0:
-            self.a = vapic.svi
-            eoi_virtualization(vapic)
-            return Rule.END
+        rule: i64 = super().guest_step()
+        if rule != Rule.NONE:
+            return rule
         if self.halts == 0:
             return Rule.NONE
         self.halts -= 1

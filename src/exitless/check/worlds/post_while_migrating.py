@@ -8,8 +8,6 @@ from typing import Final
 from mypy_extensions import i64
 
 from exitless.arch.laws import running_is_notified, rvi_covers, svi_is_highest
-from exitless.arch.vmx.eoi import eoi_virtualization
-from exitless.arch.vmx.evaluate import deliver_virtual_interrupt
 from exitless.arch.vmx.posted import has_posted
 from exitless.check.acts import Act
 from exitless.check.property import Law, Sometimes
@@ -224,19 +222,6 @@ class PostWhileMigrating(Posting):
         elif verb == Verb.RESCAN and had:
             self.happened = Sometimes.RESCANNED
         return verb
-
-    def guest_step(self) -> i64:
-        """The guest takes a recognized interrupt, or ends the one in service."""
-        vapic = self.target.vapic
-        if vapic.recognized != 0:
-            self.a = deliver_virtual_interrupt(vapic)
-            self.request_delivered(self.a)
-            return Rule.DELIVER
-        if vapic.svi != 0:
-            self.a = vapic.svi
-            eoi_virtualization(vapic)
-            return Rule.END
-        return Rule.NONE
 
     def process_step(self) -> i64:
         """The processor takes a step of posted-interrupt processing."""

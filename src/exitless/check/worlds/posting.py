@@ -8,6 +8,8 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from exitless.arch.vmx.eoi import eoi_virtualization
+from exitless.arch.vmx.evaluate import deliver_virtual_interrupt
 from exitless.arch.vmx.virtual_apic import Reg
 from exitless.arch.vtd.post import Posted, post
 from exitless.bits.words import ON_PAGE, PACKED, bits_of, clear_bit, has_bit, set_bit
@@ -111,6 +113,19 @@ class Posting(World):
         self.a = vector
         self.b = answer
         return Rule.HARDWARE_POST
+
+    def guest_step(self) -> i64:
+        """The guest takes a recognized interrupt, or ends the one in service."""
+        vapic = self.target.vapic
+        if vapic.recognized != 0:
+            self.a = deliver_virtual_interrupt(vapic)
+            self.request_delivered(self.a)
+            return Rule.DELIVER
+        if vapic.svi != 0:
+            self.a = vapic.svi
+            eoi_virtualization(vapic)
+            return Rule.END
+        return Rule.NONE
 
     def put_posting(self) -> None:
         """Pack the descriptor, the virtual APIC, the messages and what the sources still do."""

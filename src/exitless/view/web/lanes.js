@@ -107,7 +107,7 @@ function drawExits(c, r, lane, place, bar) {
     c.textBaseline = "middle";
     let left = x0 + 9;
     if (9 + long + 8 < room && left + long < view.width) {
-      left = clearOf(left, long, y, Math.min(x0 + room - 8, view.width));
+      left = clearOf(left, long, y, Math.min(x0 + room - 8, view.width, Math.max(x1, x0 + 30) + long));
       c.font = FONT.name; c.fillStyle = C.ink;
       c.fillText(name, left, y + 0.5);
       left += long + 6;
