@@ -83,7 +83,7 @@ def facts_of(reader: Reader) -> Facts:
         names=reader.names, unread=dict(reader.unread()), lost_events=reader.lost_events,
         lost_intervals=reader.lost_intervals, vcpus=[(v.vm, v.number, v.tid) for v in reader.vcpus],
         exit_name=reader.exit_name, call_name=reader.hypercall_name, problems=reader.problems, notes=reader.notes,
-        commands=reader.commands,
+        commands=reader.commands, guessed_vcpus=reader.guessed_vcpus,
     )  # fmt: skip
 
 
@@ -132,7 +132,10 @@ def report_on(path: str, clock_hz: int, options: argparse.Namespace | None = Non
             return report_on_table(source, options)
         if repair is not None:
             reader.notes.append(say_repair(source.name, repair.joined, repair.quoted))
-        return report_on_rows(reader, path, options)
+        d = report_on_rows(reader, path, options)
+        if repair is not None:
+            d["marks"] |= {"lines_repaired": repair.joined, "lines_quoted": repair.quoted}
+        return d
 
 
 def report_on_table(source: Source, options: argparse.Namespace) -> dict[str, Any]:
@@ -217,11 +220,26 @@ def print_head(out: Console, d: dict[str, Any]) -> None:
     if d["lost"]["intervals"]:
         records, intervals = some(d["lost"]["events"], "record"), some(d["lost"]["intervals"], "interval")
         out.print(f"lost: {records} in {intervals}; no time spans them")
+    if said := marks_said(d["marks"]):
+        out.print(f"marked: {said}")
     if d["unread"]:
         many, kinds = sum(d["unread"].values()), len(d["unread"])
         out.print(f"not understood: {some(many, 'record')} of {some(kinds, 'kind')} ({first(d['unread'])})")
     for note in d["notes"]:
         out.print(f"note: {note}")
+
+
+MARKS: Final = {
+    "exits_without_entry": "exits without the entry after them", "exits_cut_by_loss": "of them cut by a loss",
+    "exits_without_vcpu": "exits of an unknown vCPU", "eois_without_vector": "EOIs that met none in service",
+    "vcpus_of_guessed_machine": "vCPUs of a guessed machine", "lines_repaired": "lines put together",
+    "lines_quoted": "lines without their quotation marks",
+}  # fmt: skip
+
+
+def marks_said(marks: dict[str, int]) -> str:
+    """Say how many of what was counted came with a mark; nothing where none did."""
+    return ", ".join(f"{marks[name]:,} {says}" for name, says in MARKS.items() if marks[name])
 
 
 def some(count: int, word: str) -> str:
