@@ -129,7 +129,7 @@ def report_on(path: str, clock_hz: int, options: argparse.Namespace | None = Non
         if reader is None:
             if options is None or not looks_pasted(source.head.decode("utf-8", "replace")):
                 raise hint(source) or unknown(source, f", or one of these tables: {PASTED}")
-            return report_on_table(source, options)
+            return report_on_table(source, options, repair)
         if repair is not None:
             reader.notes.append(say_repair(source.name, repair.joined, repair.quoted))
         d = report_on_rows(reader, path, options)
@@ -138,13 +138,15 @@ def report_on(path: str, clock_hz: int, options: argparse.Namespace | None = Non
         return d
 
 
-def report_on_table(source: Source, options: argparse.Namespace) -> dict[str, Any]:
+def report_on_table(source: Source, options: argparse.Namespace, repair: Repair | None) -> dict[str, Any]:
     """Read a pasted table. Errors: TraceError, also when its events are asked for."""
     if options.table == EVENTS and (options.csv or options.parquet):
         wanted = "--csv" if options.csv else "--parquet"
         raise TraceError(f"{source.name}: is a table and holds no events; {wanted} needs a recording, or --table exits")
     pasted = pasted_of(source, options.repair)
-    if options.repair:
+    if repair is not None:
+        pasted.quoted += repair.quoted
+        pasted.repaired += repair.joined
         say_repair(source.name, pasted.repaired, pasted.quoted)
     return as_document(pasted, source)
 
