@@ -9,6 +9,7 @@ from rich.console import Console
 
 from exitless.cli.output import Patience, console, ns, open_whole, per_cent, write_json
 from exitless.cli.read_events import COLUMNS, Events
+from exitless.cli.read_marks import marks_said
 from exitless.cli.read_pair import origin_ps, pair, print_pair
 from exitless.cli.read_pasted import as_document, pasted_of, print_pasted
 from exitless.cli.read_why import print_causes, print_over_time, print_untold, print_waits, print_wakers, table
@@ -229,19 +230,6 @@ def print_head(out: Console, d: dict[str, Any]) -> None:
         out.print(f"not understood: {some(many, 'record')} of {some(kinds, 'kind')} ({first(d['unread'])})")
     for note in d["notes"]:
         out.print(f"note: {note}")
-
-
-MARKS: Final = {
-    "exits_without_entry": "exits without the entry after them", "exits_cut_by_loss": "of them cut by a loss",
-    "exits_without_vcpu": "exits of an unknown vCPU", "eois_without_vector": "EOIs that met none in service",
-    "vcpus_of_guessed_machine": "vCPUs of a guessed machine", "lines_repaired": "lines put together",
-    "lines_quoted": "lines without their quotation marks",
-}  # fmt: skip
-
-
-def marks_said(marks: dict[str, int]) -> str:
-    """Say how many of what was counted came with a mark; nothing where none did."""
-    return ", ".join(f"{marks[name]:,} {says}" for name, says in MARKS.items() if marks[name])
 
 
 def some(count: int, word: str) -> str:
