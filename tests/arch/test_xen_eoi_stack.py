@@ -59,6 +59,18 @@ def test_an_entry_is_marked_once_and_only_if_it_is_there() -> None:
     assert not eoi_stack.mark_ready(stack, 0x31)
 
 
+def test_a_stack_holds_what_is_not_ready() -> None:
+    """desc_guest_eoi: of the pCPUs in an action's map those are told whose entry nobody has marked yet."""
+    stack = stacked(0x31, 0x48, 0x58)
+    asked = (0x31, 0x48, 0x58, 0x60)
+    assert [eoi_stack.holds(stack, irq) for irq in asked] == [True, True, True, False]
+    eoi_stack.mark_ready(stack, 0x48)
+    assert [eoi_stack.holds(stack, irq) for irq in asked] == [True, False, True, False]
+    eoi_stack.mark_ready(stack, 0x58)
+    eoi_stack.pop_ready(stack)
+    assert [eoi_stack.holds(stack, irq) for irq in asked] == [True, False, False, False]
+
+
 def test_an_interrupt_of_xens_own_waits_below_higher_entries() -> None:
     """Before Xen 5655ce8b1e its EOI ended the vector of a guest's device in place of its own."""
     stack = stacked(0x31, 0x58)

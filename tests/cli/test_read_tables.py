@@ -11,6 +11,7 @@ import pytest
 
 from exitless.cli.main import main
 from exitless.cli.read_events import COLUMNS
+from exitless.cli.report_tables import TABLES
 from exitless.traces.reader import open_reader
 from tests.traces.helpers import DATA, in_a_process, rows_of, unpacked
 from tests.traces.test_linux_fuzz import SCRIPT
@@ -91,6 +92,7 @@ def test_a_repair_of_a_table_is_said_on_standard_error(said: Said, tmp_path: Pat
     d = json.loads(out)
     assert status == 0 and "2 pieces of cut lines put together" in err and "quotation marks taken off" in err
     assert d["exits"]["by_reason"]["EXTERNAL_INTERRUPT"]["mean_ns"] == 2340 and d["partial"] is False
+    assert d["marks"]["lines_repaired"] == 2 and d["marks"]["lines_quoted"] > 0
 
 
 def cut(lines: list[str], width: int, mark: str = "") -> str:
@@ -117,6 +119,7 @@ def test_a_cut_and_quoted_trace_repaired_gives_the_rows_of_the_whole_one(
     assert ours["kinds"] == theirs["kinds"] and ours["unread"] == theirs["unread"]
     pieces = cut(LINES, width).count("\n") - len(LINES)
     assert f"{pieces:,} piece" in err and ours["notes"][-1].startswith("repaired: ")
+    assert ours["marks"]["lines_repaired"] == pieces and bool(ours["marks"]["lines_quoted"]) == bool(mark)
 
 
 def test_a_cut_trace_that_is_not_repaired_is_read_as_it_stands_with_a_hint(said: Said, tmp_path: Path) -> None:
@@ -142,7 +145,7 @@ PART = DATA / "kvm-linux-2cpu-part.dat.xz"
 def test_csv_has_a_line_an_event_with_the_columns_of_the_record(said: Said, tmp_path: Path) -> None:
     assert said(PART, "--csv", tmp_path / "events.csv")[0] == 0
     lines = list(csv.reader(io.StringIO((tmp_path / "events.csv").read_text())))
-    assert tuple(lines[0]) == COLUMNS and [path.name for path in tmp_path.iterdir()] == ["events.csv"]
+    assert lines[0] == list(COLUMNS) and [path.name for path in tmp_path.iterdir()] == ["events.csv"]
     with open_reader(str(PART)) as reader:
         rows = rows_of(reader)
         assert [tuple(map(int, line[:6])) for line in lines[1:]] == rows
@@ -157,7 +160,7 @@ def test_parquet_has_the_same_rows(said: Said, tmp_path: Path) -> None:
     assert said(PART, "--parquet", tmp_path / "e.parquet", "--csv", tmp_path / "e.csv")[0] == 0
     table = parquet.read_table(tmp_path / "e.parquet")
     lines = list(csv.reader(io.StringIO((tmp_path / "e.csv").read_text())))[1:]
-    assert tuple(table.column_names) == COLUMNS and table.num_rows == len(lines) > 0
+    assert table.column_names == list(COLUMNS) and table.num_rows == len(lines) > 0
     assert [[str(v) for v in row.values()] for row in table.to_pylist()] == lines
 
 
@@ -167,6 +170,10 @@ def test_parquet_has_the_same_rows(said: Said, tmp_path: Path) -> None:
         (["--parquet", "-"], "Parquet is no text"),
         (["--csv", "-", "--json", "-"], "cannot both go to standard output"),
         (["--csv", "absent/e.csv"], "cannot write"),
+        (["--table", "causes"], "--table causes says what --csv or --parquet writes"),
+        (["--table", "cause", "--csv", "c.csv"], "--table cause: expected exits, vcpus"),
+        (["--table", "all", "--csv", "-"], "name a folder"),
+        (["--table", "all", "--csv", "absent/tables"], "cannot be made a folder"),
     ],
 )
 def test_outputs_that_cannot_be_are_refused_in_a_sentence(
@@ -185,3 +192,45 @@ def test_a_table_has_no_events_to_write(said: Said, tmp_path: Path) -> None:
     assert [(row["reason"], row["count"], row["p50_ns"]) for row in rows] == [
         ("EXTERNAL_INTERRUPT", "471831", ""), ("HLT", "238932", ""),
     ]  # fmt: skip
+
+
+def test_every_table_of_the_report_can_be_written(said: Said, tmp_path: Path) -> None:
+    """What the document says of vCPUs, causes, wake-ups, waits, halts and time stands in tables, one file each."""
+    assert said(PART, "--table", "all", "--csv", tmp_path / "t", "--json", tmp_path / "d.json")[0] == 0
+    d = json.loads((tmp_path / "d.json").read_text())
+    found = {path.stem: list(csv.DictReader(io.StringIO(path.read_text()))) for path in (tmp_path / "t").iterdir()}
+    assert set(found) == set(TABLES)
+    assert [int(row["guest_ns"]) for row in found["vcpus"]] == [v["guest_ns"] for v in d["vcpus"]]
+    assert [(row["cause"], row["vector"], int(row["exits"])) for row in found["causes"]] == [
+        (c["cause"], c["vector"] or "", c["exits"]) for c in d["causes"]
+    ]
+    assert sum(int(row["count"]) for row in found["cause-exits"]) == d["exits"]["total"]
+    assert [int(row["delay_ns_p99"]) for row in found["wakers"]] == [w["delay_ns"]["p99"] for w in d["wakers"]]
+    assert [int(row["blocked_ns"]) for row in found["waits"]] == [w["blocked_ns"] for w in d["waits"]]
+    exits = [row for row in found["over-time"] if row["series"] == "exits"]
+    assert [int(row["count"]) for row in exits] == d["over_time"]["series"]["exits"]
+    assert int(exits[1]["from_ns"]) == d["over_time"]["interval_ns"]
+    assert {row["kind"]: int(row["count"]) for row in found["kinds"]} == d["kinds"]
+
+
+def test_a_table_of_several_recordings_names_them(said: Said) -> None:
+    status, out, _ = said(PART, PART, "--table", "vectors", "--csv", "-")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert status == 0 and len(rows) % 2 == 0 and {row["file"] for row in rows} == {str(PART)}
+    assert "0xec" in {row["vector"] for row in rows}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_tables_of_a_pasted_table_and_parquet_have_the_same_columns(table: str, said: Said, tmp_path: Path) -> None:
+    """A pasted table has only some rows, and places that are empty; Parquet has the rows of CSV."""
+    paths = {name: tmp_path / f"{name}.csv" for name in ("pasted", "part")}
+    assert said(kept(tmp_path, TABLE), "--table", table, "--csv", paths["pasted"])[0] == 0
+    assert said(PART, "--table", table, "--csv", paths["part"])[0] == 0
+    read = {name: list(csv.reader(io.StringIO(path.read_text()))) for name, path in paths.items()}
+    assert read["pasted"][0] == read["part"][0] == list(TABLES[table].columns())
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow writes and reads Parquet")
+    for name, path in (("pasted", tmp_path / "pasted.txt"), ("part", PART)):
+        assert said(path, "--table", table, "--parquet", tmp_path / "p")[0] == 0
+        lines, rows = read[name], parquet.read_table(tmp_path / "p")
+        assert lines[0] == rows.column_names
+        assert [["" if v is None else str(v) for v in row.values()] for row in rows.to_pylist()] == lines[1:]

@@ -194,7 +194,8 @@ def test_an_unposted_interrupt_is_taken_on_the_old_pcpu_once_after_each_move() -
     rows, built = ran("mail-migration", "apicv", 40 * MS)
     vcpu = guest(built, 0)
     moved = [e.time_ps for e in rows if e.kind == Kind.VCPU_MOVE and e.vcpu == vcpu]
-    taken = [e for e in rows if e.kind == Kind.HOST_IRQ and e.a == 0x48]
+    nic = next(i for i in built.machine.irqs if built.header.sources[int(i.source)] == "nic")
+    taken = [e for e in rows if e.kind == Kind.HOST_IRQ and e.b == nic.number]
     places = [e.b for e in rows if e.kind == Kind.VCPU_MOVE and e.vcpu == vcpu]
     assert len(moved) == 5
     for (start, end), place in zip(pairwise([*moved, 40 * MS]), places, strict=True):
@@ -238,6 +239,25 @@ def test_a_forgotten_eoi_is_made_up_for_after_a_millisecond() -> None:
     rows, _ = ran("pirq-eoi", "pvhvm", 60 * MS, "device[0].forgets=5")
     ends = [e.b for e in rows if e.kind == Kind.PIRQ_READY]
     assert sum(ends) in (len(ends) // 5, len(ends) // 5 + 1)
+
+
+def test_an_interrupt_that_moves_in_flight_is_ended_on_both_pcpus() -> None:
+    """desc_guest_eoi marks the entry on every pCPU of the action's map: one that moved while its guest owed the EOI is
+    on the stacks of the old pCPU and of the new one, and both end with the timer that the later one has set anew.
+    """
+    moves = ",".join(f'{{vm="guest",at="{3 + n} ms",to={n % 3 + 1}}}' for n in range(1, 30))
+    rows, _ = ran("pirq-eoi", "apicv", 40 * MS, 'device[0].moderation="200 us"', f"move=[{moves}]", laws=1)
+    open_on: dict[int, tuple[int, int]] = {}
+    both = 0
+    for e in rows:
+        if e.kind == Kind.PIRQ_HOLD:
+            assert e.pcpu not in open_on
+            open_on[e.pcpu] = (e.a, e.time_ps)
+            both += len(open_on) > 1
+        elif e.kind == Kind.LAPIC_EOI and open_on.get(e.pcpu, (0, 0))[0] == e.a:
+            _, since = open_on.pop(e.pcpu)
+            assert e.time_ps - since < 2 * MS + MS // 10, "its own millisecond, or that of the one behind it"
+    assert both > 2
 
 
 # ---- overcommit ----

@@ -1,19 +1,20 @@
 """``exitless read``: reports on recordings of real hosts."""
 
 import argparse
-import csv
-import io
 import re
 import sys
 from typing import Any, Final
 
 from rich.console import Console
 
-from exitless.cli.output import Patience, console, ns, open_whole, per_cent, write_json, write_whole
-from exitless.cli.read_events import Events, parquet_library, write_csv, write_parquet
+from exitless.cli.output import Patience, console, ns, open_whole, per_cent, write_json
+from exitless.cli.read_events import COLUMNS, Events
+from exitless.cli.read_marks import marks_said
 from exitless.cli.read_pair import origin_ps, pair, print_pair
 from exitless.cli.read_pasted import as_document, pasted_of, print_pasted
 from exitless.cli.read_why import print_causes, print_over_time, print_untold, print_waits, print_wakers, table
+from exitless.cli.report_tables import EVENTS, EVERY, TABLES, check_table, write_report
+from exitless.cli.row_files import parquet_library, write_csv, write_parquet
 from exitless.errors import TraceError
 from exitless.record.columns import Columns
 from exitless.study.pasted import EXPECTED, looks_pasted
@@ -28,8 +29,7 @@ ALWAYS: Final = ("accepted", "injected", "eoi")
 FREQUENCY: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kMGmg]?)(?:[Hh][Zz])?\s*")
 SCALE: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 MOMENT: Final = re.compile(r"(\d{1,9})(?:\.(\d{1,12}))?(?: ?s)?")
-TABLES: Final = EXPECTED.removeprefix("expected ")
-COLUMNS: Final = ("count", "per_second", "time_ns", "min_ns", "p50_ns", "p99_ns", "max_ns", "share")
+PASTED: Final = EXPECTED.removeprefix("expected ")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -46,6 +46,10 @@ def add_parser(subparsers: Any) -> None:
     p.add_argument("--json", metavar="FILE", help="write the report as JSON (- for standard output)")
     p.add_argument("--csv", metavar="FILE", help="write every event as CSV, one line each (- for standard output)")
     p.add_argument("--parquet", metavar="FILE", help="write every event as Parquet (needs pyarrow or polars)")
+    p.add_argument(
+        "--table", metavar="NAME", default=EVENTS,
+        help=f"what --csv and --parquet write in place of events: {', '.join(TABLES)}, or {EVERY} (FILE is a folder)",
+    )  # fmt: skip
     p.add_argument("--exits-csv", metavar="FILE", help="write the exits by reason as CSV (- for standard output)")
     p.add_argument(
         "--until", metavar="SECONDS",
@@ -80,7 +84,7 @@ def facts_of(reader: Reader) -> Facts:
         names=reader.names, unread=dict(reader.unread()), lost_events=reader.lost_events,
         lost_intervals=reader.lost_intervals, vcpus=[(v.vm, v.number, v.tid) for v in reader.vcpus],
         exit_name=reader.exit_name, call_name=reader.hypercall_name, problems=reader.problems, notes=reader.notes,
-        commands=reader.commands,
+        commands=reader.commands, guessed_vcpus=reader.guessed_vcpus,
     )  # fmt: skip
 
 
@@ -125,22 +129,25 @@ def report_on(path: str, clock_hz: int, options: argparse.Namespace | None = Non
             reader = reader_of(source, clock_hz)
         if reader is None:
             if options is None or not looks_pasted(source.head.decode("utf-8", "replace")):
-                raise hint(source) or unknown(source, f", or one of these tables: {TABLES}")
-            return report_on_table(source, options)
+                raise hint(source) or unknown(source, f", or one of these tables: {PASTED}")
+            return report_on_table(source, options, repair)
         if repair is not None:
             reader.notes.append(say_repair(source.name, repair.joined, repair.quoted))
-        return report_on_rows(reader, path, options)
+        d = report_on_rows(reader, path, options)
+        if repair is not None:
+            d["marks"] |= {"lines_repaired": repair.joined, "lines_quoted": repair.quoted}
+        return d
 
 
-def report_on_table(source: Source, options: argparse.Namespace) -> dict[str, Any]:
+def report_on_table(source: Source, options: argparse.Namespace, repair: Repair | None) -> dict[str, Any]:
     """Read a pasted table. Errors: TraceError, also when its events are asked for."""
-    if options.csv or options.parquet:
+    if options.table == EVENTS and (options.csv or options.parquet):
         wanted = "--csv" if options.csv else "--parquet"
-        raise TraceError(
-            f"{source.name}: is a table and holds no events; {wanted} needs a recording, --exits-csv does not"
-        )
+        raise TraceError(f"{source.name}: is a table and holds no events; {wanted} needs a recording, or --table exits")
     pasted = pasted_of(source, options.repair)
-    if options.repair:
+    if repair is not None:
+        pasted.quoted += repair.quoted
+        pasted.repaired += repair.joined
         say_repair(source.name, pasted.repaired, pasted.quoted)
     return as_document(pasted, source)
 
@@ -169,7 +176,8 @@ def report_on_rows(reader: Reader, path: str, options: argparse.Namespace | None
     """Read a recording. Errors: TraceError."""
     report, why = TraceReport(), Why()
     until = None if options is None or options.until is None else moment(options.until)
-    events = Events() if options is not None and (options.csv or options.parquet) else None
+    wanted = options is not None and options.table == EVENTS and (options.csv or options.parquet)
+    events = Events() if wanted else None
     takers = [report.block, why.block] + ([events.block] if events is not None else [])
     with Patience(f"reading {path}", reader.size) as tick:
         reader.tick = tick
@@ -193,13 +201,13 @@ def report_on_rows(reader: Reader, path: str, options: argparse.Namespace | None
 def write_events(events: Events, reader: Reader, options: argparse.Namespace) -> None:
     """Write the events to where they are asked for. Errors: TraceError, ExitlessError."""
     if options.csv == "-":
-        write_csv(sys.stdout.buffer, events, reader)
+        write_csv(sys.stdout.buffer, COLUMNS, events.blocks(reader))
     elif options.csv:
         with open_whole(options.csv) as out:
-            write_csv(out, events, reader)
+            write_csv(out, COLUMNS, events.blocks(reader))
     if options.parquet:
         with open_whole(options.parquet) as out:
-            write_parquet(out, events, reader)
+            write_parquet(out, COLUMNS, events.blocks(reader))
     events.close()
 
 
@@ -215,6 +223,8 @@ def print_head(out: Console, d: dict[str, Any]) -> None:
     if d["lost"]["intervals"]:
         records, intervals = some(d["lost"]["events"], "record"), some(d["lost"]["intervals"], "interval")
         out.print(f"lost: {records} in {intervals}; no time spans them")
+    if said := marks_said(d["marks"]):
+        out.print(f"marked: {said}")
     if d["unread"]:
         many, kinds = sum(d["unread"].values()), len(d["unread"])
         out.print(f"not understood: {some(many, 'record')} of {some(kinds, 'kind')} ({first(d['unread'])})")
@@ -318,17 +328,6 @@ def print_rest(out: Console, d: dict[str, Any], kinds: bool) -> None:
         out.print(t)
 
 
-def as_csv(documents: list[dict[str, Any]]) -> str:
-    """Make one line an exit reason and recording."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["file", "reason", *COLUMNS])
-    for d in documents:
-        for name, x in d["exits"]["by_reason"].items():
-            rows.writerow([d["file"], name, *("" if x[key] is None else x[key] for key in COLUMNS)])
-    return text.getvalue()
-
-
 def show(d: dict[str, Any], kinds: bool) -> None:
     """Print one report."""
     out = console()
@@ -353,9 +352,10 @@ def check_outputs(args: argparse.Namespace) -> bool:
     if len(to_output) > 1:
         first, second = (f"--{name.replace('_', '-')} -" for name in to_output[:2])
         raise TraceError(f"{first} and {second} cannot both go to standard output; give one of them a file")
+    check_table(args.table, args.csv, args.parquet)
     if args.parquet:
         parquet_library()
-    if len(args.trace) > 1 and (args.csv or args.parquet):
+    if len(args.trace) > 1 and args.table == EVENTS and (args.csv or args.parquet):
         raise TraceError(f"--{'csv' if args.csv else 'parquet'} holds the events of one recording; give one TRACE")
     return bool(to_output)
 
@@ -387,8 +387,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         several = {"traces": documents, **({"pairs": pairs} if pairs else {})}
         write_json(documents[0] if len(documents) == 1 else several, args.json)
-    if args.exits_csv == "-":
-        print(as_csv(documents), end="")
-    elif args.exits_csv:
-        write_whole(args.exits_csv, as_csv(documents).encode())
+    write_report(documents, args.table, args.csv, args.parquet, args.exits_csv)
     return 0

@@ -33,6 +33,8 @@ from exitless.vocab.exits import VMX_NAMES
 from exitless.vocab.kinds import Owner, RunState
 
 VIRQ_TIMER_PORT = 3
+# One bit a pCPU in masks of one word.
+MOST_PCPUS = 62
 SCHEDULERS = {"credit2": Scheduler.CREDIT2, "credit": Scheduler.CREDIT}
 KINDS = ["pv", "pvh", "hvm"]
 
@@ -57,7 +59,7 @@ def build(scenario: Scenario, name: str, mechanism_name: str, seed: int, length_
     host = scenario.host
     clock = quantity(units.parse_frequency_hz, host.clock, "host.clock")
     within(clock, 10**8, 10**11, "host.clock in Hz")
-    pcpus = within(host.pcpus, 1, 64, "host.pcpus")
+    pcpus = within(host.pcpus, 1, MOST_PCPUS, "host.pcpus")
     within(seed, 0, SEED_LIMIT - 1, "the seed")
     preset = Preset(host.costs, clock, host.cost)
     machine = Machine(pcpus, sinks)

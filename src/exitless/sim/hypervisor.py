@@ -61,7 +61,7 @@ class Hypervisor(Moving):
             self.charge(pcpu, Cost.TIMERIRQ)
         else:
             self.charge(pcpu, Cost.DIRECT)
-        if number < 0 or not self.keep_in_service(pcpu, self.irqs[number]):
+        if number < 0 or not self.keep_in_service(pcpu, self.irqs[number], vector):
             end_of_interrupt(pcpu.lapic)
             self.row(Kind.LAPIC_EOI, pcpu.number, -1, vector, 0)
         self.begin(pcpu, Phase.IRQ, vector)

@@ -4,7 +4,7 @@ from mypy_extensions import i64
 
 from exitless.arch.x86.host_vectors import HostVector
 from exitless.arch.x86.lapic import end_of_interrupt
-from exitless.arch.xen.eoi_stack import forced_at, mark_ready, pop_ready, push
+from exitless.arch.xen.eoi_stack import forced_at, holds, mark_ready, pop_ready, push
 from exitless.arch.xen.pirq import (
     AckType,
     Eoi,
@@ -36,15 +36,18 @@ class PendingEoi(Signals):
         irq.bound = PirqGuest(AckType.EOI, 1)
         self.slow_irqs.append(irq.number)
 
-    def keep_in_service(self, pcpu: Pcpu, irq: Irq) -> bool:
-        """do_IRQ decides about the local APIC's EOI. Returns: whether it has to wait for the guest."""
+    def keep_in_service(self, pcpu: Pcpu, irq: Irq, vector: i64) -> bool:
+        """do_IRQ decides about the local APIC's EOI for ``vector``, on which an interrupt has come in.
+
+        Returns: whether it has to wait for the guest.
+        """
         if eoi_before_guest(irq.ack):
             return False
-        if not push(pcpu.eoi_stack, irq.number, irq.vector):
+        if not push(pcpu.eoi_stack, irq.number, vector):
             raise Impossible("a local APIC delivered a vector below one that it has in service")
         irq.held_on = pcpu.number
         self.charge(pcpu, Cost.EOISTACK)
-        self.row(Kind.PIRQ_HOLD, pcpu.number, -1, irq.vector, irq.number)
+        self.row(Kind.PIRQ_HOLD, pcpu.number, -1, vector, irq.number)
         return True
 
     def mark(self, here: Pcpu, irq: Irq) -> None:
@@ -77,14 +80,16 @@ class PendingEoi(Signals):
                     self.settle(here, irq, 1)
 
     def settle(self, here: Pcpu, irq: Irq, forced: i64) -> None:
-        """Nobody owes anything more: the entry is ready on the pCPU that holds it, which is told if it is another."""
+        """Nobody owes anything more: the entry is ready on every pCPU that has one, and the others are told.
+
+        An interrupt that moved while it was in flight is on the stacks of both pCPUs. Cites: Xen irq.c desc_guest_eoi
+        """
         irq.forced_at = -1
-        holder: Pcpu = self.pcpus[irq.held_on]
         self.row(Kind.PIRQ_READY, here.number, -1, irq.number, forced)
-        if holder is here:
-            self.flush_eois(here, irq)
-        else:
-            self.send_ipi(here, holder.number, HostVector.CALL_FUNCTION)
+        self.flush_eois(here, irq)
+        for pcpu in self.pcpus:
+            if holds(pcpu.eoi_stack, irq.number):
+                self.send_ipi(here, pcpu.number, HostVector.CALL_FUNCTION)
 
     def flush_eois(self, here: Pcpu, irq: Irq) -> None:
         """Mark the entry ready, and end what is ready from the top. Cites: Xen irq.c flush_ready_eoi"""
@@ -104,7 +109,7 @@ class PendingEoi(Signals):
         """
         for number in self.slow_irqs:
             irq: Irq = self.irqs[number]
-            if irq.held_on == here.number and irq.bound.in_flight == 0:
+            if irq.bound.in_flight == 0:
                 self.flush_eois(here, irq)
 
     def forced_deadline(self, pcpu: Pcpu) -> i64:

@@ -168,8 +168,8 @@ class Source:
 class Irq(HostIrq):
     """A device interrupt as Xen knows it: where it comes in, and what becomes of it.
 
-    ``ack`` is one of AckType, ``bound`` the account of the one guest it is bound to, ``held_on`` the pCPU on whose
-    pending-EOI stack it is (-1 none), ``forced_at`` when Xen ends it if the guest has not, in ps (-1 not armed).
+    ``ack`` is one of AckType, ``bound`` the account of the one guest it is bound to, ``held_on`` the pCPU that put
+    it on its pending-EOI stack last (-1 none), ``forced_at`` when Xen ends it if the guest has not (ps, -1 not armed).
     ``taken`` counts do_IRQ for it, ``raised`` what became a request or an event, ``merged`` what met one on its way,
     ``dropped`` what came too often (``rate``). ``off`` is 1 while it is switched off for that, ``held`` 1 when its
     device has a message to send then.

@@ -27,10 +27,12 @@ from exitless.arch.laws import (
     stack_is_whole,
     svi_is_highest,
 )
+from exitless.arch.x86.host_vectors import HostVector
 from exitless.arch.xen.callback import Callback
+from exitless.arch.xen.eoi_stack import EoiStack
 from exitless.arch.xen.pirq import eoi_before_guest
 from exitless.arch.xen.vectors import owner_of
-from exitless.bits.words import PACKED, set_bit, shl, zeros
+from exitless.bits.words import PACKED, has_bit, set_bit, shl, zeros
 from exitless.record.sinks import Sink
 from exitless.sim.guest import Frame
 from exitless.sim.root import Root
@@ -190,13 +192,19 @@ class Watching(Root):
 
     def stack_is_right(self, pcpu: Pcpu) -> bool:
         """I8. Between an exit's acknowledgement and do_IRQ a vector is in service that has no entry yet."""
+        stack: EoiStack = pcpu.eoi_stack
         held: vec[i64] = zeros(8)
-        for number in self.slow_irqs:
-            irq: Irq = self.irqs[number]
-            here: bool = irq.pcpu == pcpu.number or irq.held_on == pcpu.number
-            if here and not eoi_before_guest(irq.ack) and not self.is_acknowledged(pcpu, irq.vector):
-                set_bit(held, 0, PACKED, irq.vector)
-        stack = pcpu.eoi_stack
+        i: i64 = 0
+        while i < stack.depth:
+            set_bit(held, 0, PACKED, stack.vector[i])
+            i += 1
+        i = HostVector.FIRST_DYNAMIC
+        while i <= HostVector.LAST_DYNAMIC:
+            number: i64 = owner_of(self.vectors, pcpu.number, i)
+            if number >= 0 and has_bit(pcpu.lapic.isr, 0, PACKED, i):
+                if not eoi_before_guest(self.irqs[number].ack) and not self.is_acknowledged(pcpu, i):
+                    set_bit(held, 0, PACKED, i)
+            i += 1
         return stack_is_in_service(stack, pcpu.lapic.isr) and stack_is_whole(stack, pcpu.lapic.isr, held)
 
     def is_acknowledged(self, pcpu: Pcpu, vector: i64) -> bool:

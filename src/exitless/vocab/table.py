@@ -42,7 +42,7 @@ TABLE: tuple[Row, ...] = (
     Row(Kind.EOI_MAP, "eoi.map", "word of the EOI-exit bitmap, 0 to 7", "its 32 bits", "vcpu", "the hypervisor writes a word of the EOI-exit bitmap to the VMCS"),
     Row(Kind.VM_EXIT, "vm.exit", "exit reason", "qualification, or the vector of an external interrupt; of an interrupt window 1 at the HLT where the exit before it stood", "vcpu", "the guest stops and the hypervisor runs", "kvm_exit", "VMX_EXIT, SVM_EXIT"),
     Row(Kind.VM_ENTRY, "vm.entry", "vector injected by this entry, -1 for none", "RVI", "vcpu", "the guest runs", "kvm_entry", "VMENTRY"),
-    Row(Kind.IRQ_INJECT, "irq.inject", "guest vector", "interrupt source: 1 pic, 2 lapic, 3 nmi, 4 mce, 5 vector, 6 software; -1 when not told", "vcpu", "the hypervisor fills the entry-injection field", "kvm_inj_virq", "INJ_VIRQ"),
+    Row(Kind.IRQ_INJECT, "irq.inject", "guest vector", "interrupt source: 1 pic, 2 lapic, 3 nmi, 4 mce, 5 vector, 6 software, 7 not told, but no pic; -1 when not told", "vcpu", "the hypervisor fills the entry-injection field", "kvm_inj_virq", "INJ_VIRQ"),
     Row(Kind.IRQ_REINJECT, "irq.reinject", "guest vector", "interrupt source, as of irq.inject", "vcpu", "the hypervisor injects once more what an entry did not deliver; no new interrupt", "kvm_inj_virq [reinjected]", "REINJ_VIRQ"),
     Row(Kind.IRQ_WINDOW, "irq.window", "guest vector that waits", "interrupt source", "vcpu", "the hypervisor arms interrupt-window exiting", "", "INTR_WINDOW"),
     Row(Kind.IRQ_DELIVER, "irq.deliver", "guest vector", "RVI afterwards", "vcpu", "the processor vectors the guest through its IDT"),

@@ -81,6 +81,16 @@ def mark_ready(stack: EoiStack, irq: i64) -> bool:
     return False
 
 
+def holds(stack: EoiStack, irq: i64) -> bool:
+    """Tell whether an interrupt has an entry that is not marked ready. Cites: Xen irq.c set_eoi_ready"""
+    at: i64 = stack.depth - 1
+    while at >= 0:
+        if stack.irq[at] == irq and stack.ready[at] == 0:
+            return True
+        at -= 1
+    return False
+
+
 def pop_ready(stack: EoiStack) -> i64:
     """Take the top off the stack if it is ready; the caller gives the local APIC an EOI for it, and asks again.
 
