@@ -76,6 +76,7 @@ INTERPRETED = {
     "study/pasted_text.py": "splits lines of text; its time is the regular expressions'",
     "study/pasted_xen.py": "reads a table of some hundred lines",
     "study/passing.py": "works on what a reader gives; its cost is the reader's",
+    "study/pcpu_timers.py": "works on what a reader gives; its cost is the reader's",
     "study/repeats.py": "a mean of some seeds a cell",
     "study/replayed.py": "works on what a reader gives, and on a finished record once",
     "study/unscheduled.py": "works on what a reader gives; its cost is the reader's",

@@ -1,5 +1,6 @@
 """``exitless replay``: recorded counts as they are, given rows marked, predicted rows near, and how it refuses."""
 
+import gzip
 import io
 import json
 import lzma
@@ -17,7 +18,7 @@ from exitless.scenario.costs import Preset
 from exitless.vocab.kinds import Kind
 from tests.shared import shared
 from tests.traces.helpers import DATA, EXCERPTS, excerpt, report_of
-from tests.traces.writer import enter, leave, record, runstate, window
+from tests.traces.writer import IDLE, enter, leave, lost, record, runstate, window
 
 PVH1 = DATA / "xen-pvh1-start.bin.xz"
 HZ = 2_600_000_000
@@ -318,17 +319,23 @@ def test_a_mask_without_injections_leaves_nothing_to_predict(
     assert any("Injections are not recorded" in note for note in d["notes"])
 
 
+def windows_of(data: bytes) -> list[bytes]:
+    """Return the windows of a recording, each with its CPU_CHANGE record."""
+    at, windows = 0, []
+    while at < len(data):
+        size = 12 + struct.unpack_from("<I", data, at + 8)[0]
+        windows.append(data[at : at + size])
+        at += size
+    return windows
+
+
 @pytest.mark.parametrize("first, last", [(0.0, 0.4), (0.3, 0.7), (0.6, 1.0)])
 @pytest.mark.parametrize("name", EXCERPTS)
 def test_any_part_of_a_recording_is_replayed(
     name: str, first: float, last: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whole windows from anywhere: whoever runs at the start is found out, and what is given is followed."""
-    data, at, windows = excerpt(name), 0, []
-    while at < len(data):
-        size = 12 + struct.unpack_from("<I", data, at + 8)[0]
-        windows.append(data[at : at + size])
-        at += size
+    windows = windows_of(excerpt(name))
     path = tmp_path / "part.bin"
     path.write_bytes(b"".join(windows[int(first * len(windows)) : int(last * len(windows))]))
     status, out, _ = said(capsys, str(path), "--cpu-hz", "2.6G", "--json", "-")
@@ -368,3 +375,116 @@ def test_another_vector_two_domains_and_two_pcpus(tmp_path: Path, capsys: pytest
     assert rows["window armings"]["recorded"] == 3 and rows["exits INTERRUPT_WINDOW"]["recorded"] == 3
     # Where interrupts were off cannot be known of code that was met once.
     assert rows["window armings"]["simulated"] == 2 and rows["exits INTERRUPT_WINDOW"]["simulated"] == 2
+
+
+def kept(d: dict[str, Any]) -> list[str]:
+    """Return the rows that break what any recording keeps, whole or cut.
+
+    What is given comes, but for what was under way at the cut; what is predicted is within a tenth and half a dozen.
+    Armings may miss as many as the restarts of either side besides, since the timers that decide them are not recorded.
+    """
+    causes = [
+        d["window_tax"][side]["armings"]["a softirq restarts the entry path"] for side in ("recorded", "simulated")
+    ]
+    broken = []
+    for row in d["rows"]:
+        recorded, simulated = row["recorded"], row["simulated"]
+        if row["basis"] in ("not recorded", "not predictable"):
+            continue
+        slack = 6 + 0.1 * recorded
+        if row["quantity"].startswith("window armings"):
+            low, high = recorded - causes[0] - slack, recorded + causes[1] + slack
+        else:
+            low, high = recorded - slack, recorded + slack
+        if not low <= simulated <= high:
+            broken.append(f"{row['quantity']}: {recorded} recorded, {simulated} simulated, {row['basis']}")
+    return broken
+
+
+@pytest.mark.parametrize("hvm", [False, True])
+@pytest.mark.parametrize("name", EXCERPTS)
+def test_any_cut_keeps_its_rows_near_or_marks_them(
+    name: str, hvm: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cut off anywhere, or with a window missing and nothing that says so: no row goes astray unmarked."""
+    data = only_hvm(excerpt(name)) if hvm else excerpt(name)
+    path, windows = tmp_path / "cut.bin", windows_of(data)
+    some = [data[: len(data) * n // 11 + 7 * n] for n in range(1, 12)]
+    some += [b"".join(windows[:n] + windows[n + 1 :]) for n in range(len(windows)) if len(windows) > 1]
+    for n, part in enumerate(some):
+        path.write_bytes(part)
+        status, out, err = said(capsys, str(path), "--cpu-hz", "2.6G", "--json", "-")
+        if status == 2:
+            assert len(part) < len(data) // 4 and len(err.splitlines()) == 1, n
+            continue
+        assert status == 0 and kept(json.loads(out)) == [], n
+
+
+def records_of(data: bytes) -> list[bytes]:
+    """Return the records of a recording of one pCPU, without those that begin its windows."""
+    out = []
+    for w in windows_of(data):
+        at = 12
+        while at < len(w):
+            (word,) = struct.unpack_from("<I", w, at)
+            size = 4 + 8 * (word >> 31) + 4 * (word >> 28 & 7)
+            out.append(w[at : at + size])
+            at += size
+    return out
+
+
+@pytest.mark.parametrize("hvm", [False, True])
+@pytest.mark.parametrize("name", EXCERPTS)
+def test_lost_records_are_told_and_what_follows_is_replayed(
+    name: str, hvm: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some of the records give way to one that tells how many, since when, and who runs now, as Xen writes it."""
+    records = records_of(only_hvm(excerpt(name)) if hvm else excerpt(name))
+    stamps = [struct.unpack_from("<Q", r, 4)[0] if r[3] & 0x80 else 0 for r in records]
+    runs, now = [], (IDLE, 0)
+    for r in records:
+        (word,) = struct.unpack_from("<I", r)
+        if word >> 12 & 0xFFFF == 0x21 and word >> 4 & 15 == 0:
+            vcpu, domain = struct.unpack_from("<HH", r, 12)
+            now = (domain, vcpu)
+        runs.append(now)
+    for n in range(6):
+        first, size = len(records) * (2 * n + 1) // 13, 40 << n
+        last = min(first + size, len(records) - 1)
+        since, until = max(stamps[:first]), max(stamps[:last])
+        path = tmp_path / "lost.bin"
+        told = lost(until, last - first, *runs[last - 1], since)
+        path.write_bytes(window(0, *records[:first], told, *records[last:]))
+        d = document(capsys, path, "--cpu-hz", "2.6G")
+        assert kept(d) == [], (n, first, last)
+
+
+@pytest.mark.parametrize("packed", ["xz", "gz", "zst"])
+def test_packed_or_not_the_rows_are_the_same(
+    packed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = excerpt("xen-pvh1-start")
+    (tmp_path / "plain.bin").write_bytes(data)
+    plain = document(capsys, tmp_path / "plain.bin", "--cpu-hz", "2.6G")["rows"]
+    if packed == "zst":
+        small = pytest.importorskip("zstandard").ZstdCompressor().compress(data)
+    else:
+        small = lzma.compress(data) if packed == "xz" else gzip.compress(data)
+    (tmp_path / f"packed.{packed}").write_bytes(small)
+    assert document(capsys, tmp_path / f"packed.{packed}", "--cpu-hz", "2.6G")["rows"] == plain
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(small)))
+    assert document(capsys, Path("-"), "--cpu-hz", "2.6G")["rows"] == plain
+
+
+def test_damaged_time_stamps_leave_nothing_predicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One stamp five days ahead makes all that follows on its pCPU one moment."""
+    data = bytearray(excerpt("xen-pvh1-start"))
+    at = 12
+    while at < len(data) // 3 or not data[at + 3] & 0x80:
+        (word,) = struct.unpack_from("<I", data, at)
+        at += 4 + 8 * (word >> 31) + 4 * (word >> 28 & 7) if word != 0x2001F003 else 12
+    data[at + 10] ^= 4
+    (tmp_path / "ahead.bin").write_bytes(data)
+    d = document(capsys, tmp_path / "ahead.bin", "--cpu-hz", "2.6G")
+    assert {row["basis"] for row in d["rows"]} == {"not predictable"}
+    assert any("nothing in it is predictable" in note for note in d["notes"])

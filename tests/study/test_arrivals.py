@@ -174,3 +174,15 @@ def test_a_vcpu_whose_change_of_runstate_is_missing_is_where_it_is_next_seen() -
     whole = Arrivals(lambda pcpu, n: KERNEL, lambda pcpu, n: -1, lambda vcpu: "d1", True)
     whole.rows([*sleeps, (20, Kind.RUNSTATE, 0, 0, BLOCKS, READY), (30, Kind.RUNSTATE, 0, 0, READY, RUNS)])
     assert whole.missed == 0
+
+
+def test_armings_that_nothing_foretold_are_counted_for_as_long_as_the_interrupt_waits() -> None:
+    """Interrupts on near KERNEL, off far from it and met for the first time: then and until the injection."""
+    far = KERNEL + 0x10_0000
+    places = [KERNEL, far, far + 8, KERNEL, far]
+    arrivals = Arrivals(lambda pcpu, n: places[n], lambda pcpu, n: -1, lambda vcpu: "d1", True)
+    inject, waits = (Kind.IRQ_INJECT, 0xEC, -1), (Kind.IRQ_WINDOW, 0xEC, 2)
+    arrivals.rows(turn(10, 0x60, -1, inject) + turn(20, 0x60, -1, waits) + turn(30, 0x400, -1, waits, waits))
+    arrivals.rows(turn(40, 0x64, -1, inject) + turn(50, 0x60, -1, waits))
+    arrivals.finish()
+    assert arrivals.new_exits == 1 and arrivals.new_armings == {0xEC: 3}, "the last was met with interrupts off before"

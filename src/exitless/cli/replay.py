@@ -18,7 +18,7 @@ from exitless.sim.replay import ReplayMachine
 from exitless.sim.state import Domain
 from exitless.study.arrivals import OTHER, SAME, Arrivals
 from exitless.study.passing import Thing
-from exitless.study.replayed import UNRECORDED, Comparison, Counts, Line
+from exitless.study.replayed import UNRECORDED, UNTOLD, Comparison, Counts, Line
 from exitless.study.unscheduled import Gaps, Unscheduled
 from exitless.traces.reader import Vcpu, open_reader
 from exitless.traces.xentrace import Xentrace
@@ -126,8 +126,21 @@ class Replay:
     def compare(self) -> Comparison:
         """Put both sides together."""
         hosts = sum(t.what in (Given.HOST, Given.LOCAL) for t in self.things)
-        missed = self.arrivals.missed
-        return Comparison(self.recorded, self.simulated, self.restarted, set(self.vcpus), hosts, missed, self.exit_name)
+        return Comparison(
+            self.recorded, self.simulated, self.restarted, set(self.vcpus), hosts, self.arrivals, self.exit_name
+        )
+
+    def lines(self, comparison: Comparison) -> list[Line]:
+        """Return the rows: those of the scheduler only where it was recorded, none predicted where time stood still."""
+        lines = [line for line in comparison.lines() if self.alone is None or line.group != "scheduler"]
+        if self.stands_still():
+            for line in lines:
+                line.basis = UNRECORDED if line.basis == UNRECORDED else UNTOLD
+        return lines
+
+    def stands_still(self) -> bool:
+        """Tell whether time stamps are damaged: one that is far ahead makes all that follow it one moment."""
+        return 10 * int(self.reader.shared.backwards) > self.reader.events
 
 
 def read(path: str, clock_hz: int) -> Replay:
@@ -230,9 +243,7 @@ def run(args: argparse.Namespace) -> int:
     preset = Preset(args.costs, replay.reader.clock_hz, {})
     replay.simulate(preset, not args.interrupts_on)
     comparison = replay.compare()
-    lines = comparison.lines()
-    if replay.alone is not None:
-        lines = [line for line in lines if line.group != "scheduler"]
+    lines = replay.lines(comparison)
     for problem in replay.reader.problems:
         console(stderr=True).print(f"exitless: partial result: {problem}", soft_wrap=True)
     if args.json != "-":

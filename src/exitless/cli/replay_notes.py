@@ -55,6 +55,11 @@ def unrecorded(comparison: Comparison, alone: bool) -> list[str]:
 def explanation(replay: "Replay", comparison: Comparison) -> list[str]:
     """Say what the window tax is made of on both sides, and what the recording does not tell."""
     out = unrecorded(comparison, replay.alone is not None)
+    if replay.stands_still():
+        out.append(
+            f"Time stamps went backwards {int(replay.reader.shared.backwards):,} times, so that most of this recording "
+            "is one moment: nothing in it is predictable."
+        )
     if not comparison.absent(Kind.IRQ_WINDOW) and not comparison.untold():
         most = comparison.restarted.by_cause if comparison.restarted and comparison.restarts_matter() else {}
         out += window_tax(comparison.tax(), most)
@@ -63,6 +68,13 @@ def explanation(replay: "Replay", comparison: Comparison) -> list[str]:
             f"Interrupts off: not recorded. At {replay.arrivals.dark:,} of the exits with a new interrupt the guest's "
             "instruction pointer lay nearest to one where an earlier exit had met them off; that is taken for off. "
             "With --interrupts-on nothing is learned from earlier exits."
+        )
+    armings = sum(comparison.new_armings.values())
+    if comparison.new_exits or armings:
+        out.append(
+            "Code not seen, or met for the first time and with interrupts not as in the code nearest to it, makes "
+            f"{comparison.new_exits:+,} first armings that nothing foretold, {armings:+,} with those asked again; rows "
+            "of which that is more than a tenth are not predictable from this file."
         )
     if replay.alone is not None:
         out.append(

@@ -4,22 +4,20 @@ Everything else in it (injections, windows, further exits, who is woken) is what
 taken, and how, is told in docs/replay.md.
 """
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from exitless.study.passing import UNKNOWN, Places, Seen, Thing, Turn, Windowless
+from exitless.study.pcpu_timers import TIMER_VECTOR, PcpuTimers
 from exitless.vocab.exits import Exit
 from exitless.vocab.given import Given
 from exitless.vocab.kinds import Kind, RunState
 
 # A reader's row of this kind says that a pCPU's records were lost (a >= 0) or that it is seen again (a = -1).
 LOST: Final = 0
-TIMER_VECTOR: Final = 0xFA
 EVENT_CHECK: Final = 0xFC
 VCPU_OP: Final = 24
 SOURCE_VECTOR: Final = 5
-PS_PER_NS: Final = 1000
 # SVM's codes of the exits that the simulator knows by VMX's numbers; no exit of the other vendor has these.
 SAME: Final = {
     0x60: Exit.EXTERNAL_INTERRUPT, 0x64: Exit.INTERRUPT_WINDOW, 0x78: Exit.HLT, 0x81: Exit.VMCALL,
@@ -44,6 +42,8 @@ class Arrivals:
 
     ``place`` and ``slice_of`` answer for a pCPU's n-th exit or switch: the guest's instruction pointer, and the time
     slice in ns (-1: not told). ``machine_of`` names the domain of a vCPU; ``single`` tells of a host with one pCPU.
+    ``new_exits`` and ``new_armings`` (by vector) say how many more there were than foretold, where code that was met
+    for the first time had interrupts off.
     """
 
     def __init__(
@@ -63,18 +63,11 @@ class Arrivals:
         self.callbacks: dict[int, int] = {}
         self.exits_on: dict[int, int] = {}
         self.switches_on: dict[int, int] = {}
-        self.slice: dict[int, int] = {}
-        self.idle: dict[int, bool] = {}
-        self.timer_on: dict[int, bool] = {}
-        self.timers: dict[int, list[tuple[int, int]]] = {}
-        self.fires: dict[int, list[tuple[int, int]]] = {}
-        self.calls: list[tuple[int, int, int, int]] = []
-        self.slice_ends: dict[int, int] = {}
-        self.starts: list[tuple[int, int, int, int, int]] = []
-        self.stopped: dict[int, int] = {}
-        self.began: dict[int, int] = {}
+        self.timers = PcpuTimers(single)
         self.dark = 0
         self.missed = 0
+        self.new_exits = 0
+        self.new_armings: dict[int, int] = {}
         self.windowless = Windowless()
 
     def rows(self, rows: Iterable[Row]) -> None:
@@ -86,19 +79,16 @@ class Arrivals:
                 if vcpu >= 0:
                     self._exit(time, vcpu, Turn(time, pcpu, plain_reason(a), b, self.place(pcpu, n)))
             elif kind == Kind.VM_ENTRY:
-                self.timer_on[pcpu] = False
+                self.timers.entered(pcpu)
                 if vcpu >= 0:
                     self._cpu(vcpu).enters = True
                     self._entered(time, vcpu, self._cpu(vcpu))
             elif kind == Kind.SCHED_SWITCH:
                 n = self.switches_on.get(pcpu, 0)
                 self.switches_on[pcpu] = n + 1
-                self.slice[pcpu] = self.slice_of(pcpu, n)
-                self.idle[pcpu] = b < 0
-                self.stopped[pcpu] = self.slice_ends.get(pcpu, -1)
-                self.slice_ends[pcpu] = -1
+                self.timers.switched(pcpu, b < 0, self.slice_of(pcpu, n))
             elif kind == Kind.HOST_IRQ:
-                self.timer_on[pcpu] = a == TIMER_VECTOR or (a < 0 and b < 0)
+                self.timers.interrupted(pcpu, a, a >= 0 or b >= 0)
             elif kind == LOST:
                 self._lost(pcpu, a)
             elif vcpu >= 0:
@@ -119,9 +109,8 @@ class Arrivals:
         if kind == Kind.RUNSTATE:
             self._runstate(time, pcpu, vcpu, cpu, turn, a, b)
         elif kind == Kind.SCHED_WAKE:
-            if (self.idle.get(pcpu) or self.timer_on.get(pcpu)) and cpu.blocked_at >= 0:
-                self.timers.setdefault(pcpu, []).append((time, cpu.blocked_at))
-                self.fires.setdefault(vcpu, []).append((cpu.timer_set, time))
+            if self.timers.may_wake(pcpu) and cpu.blocked_at >= 0:
+                self.timers.fires(pcpu, vcpu, time, cpu.blocked_at, cpu.timer_set)
         elif kind == Kind.HYPERCALL:
             turn.call = a
             cpu.timer_set = time if a == VCPU_OP else cpu.timer_set
@@ -142,6 +131,7 @@ class Arrivals:
             if b == SOURCE_VECTOR:
                 self.callbacks[vcpu] = a
             turn.shown = 1 if turn.shown < 0 else turn.shown
+            turn.armed[a] = turn.armed.get(a, 0) + 1
             if a not in turn.injected and a not in cpu.waiting:
                 cpu.waiting.add(a)
                 turn.found.append((a, self._came_late(vcpu, turn, a, time)))
@@ -177,10 +167,7 @@ class Arrivals:
         if new == RunState.RUNNING:
             turn.back = time
             cpu.pcpu = pcpu
-            slice_ns = self.slice.get(pcpu, -1)
-            self.began[pcpu] = time
-            self.starts.append((len(self.things), pcpu, time, slice_ns, self.stopped.pop(pcpu, -1)))
-            self.slice_ends[pcpu] = time + slice_ns * PS_PER_NS if slice_ns >= 0 else -1
+            self.timers.runs(len(self.things), pcpu, time)
             self._thing(time, 4, vcpu, Given.BACK)
         if new != RunState.BLOCKED and new != RunState.RUNNABLE:
             cpu.blocked_at = -1
@@ -259,40 +246,48 @@ class Arrivals:
         places = self.places.setdefault(self.machine_of(vcpu), Places())
         dark = 0
         if turn.reason == UNSEEN:
-            pass
+            self._first_met(self.cpus[vcpu], turn, int(turn.shown > 0))
         elif turn.reason == Exit.INTERRUPT_WINDOW or turn.reason == Exit.HLT:
+            self._first_met(self.cpus[vcpu], turn, 0)
             places.learn(turn.place, 0)
             if turn.reason == Exit.HLT:
                 self._thing(turn.time, 2, vcpu, Given.EXIT, Exit.HLT, -1)
         else:
             dark = places.judge(turn.place)
             self.dark += bool(dark and turn.found)
+            self._first_met(self.cpus[vcpu], turn, places.tell_new(turn))
             if turn.shown >= 0:
                 places.learn(turn.place, turn.shown)
             self._given_exit(vcpu, turn, dark)
         self._interrupts(vcpu, turn, dark)
 
+    def _first_met(self, cpu: Seen, turn: Turn, off: int) -> None:
+        """Count what comes of code that is not seen, or for the first time and is not as its neighbourhood, for as long
+        as the interrupt waits: one that nothing foretold to wait is not simulated to.
+        """
+        self.new_exits += off if turn.found else 0
+        if off > 0:
+            cpu.unforeseen |= turn.armed.keys()
+        for vector, count in turn.armed.items():
+            if vector in cpu.unforeseen:
+                self.new_armings[vector] = self.new_armings.get(vector, 0) + count
+        for vector, _ in turn.found:
+            if off < 0:
+                self.new_armings[vector] = self.new_armings.get(vector, 0) - 1
+        cpu.unforeseen -= turn.injected
+
     def _given_exit(self, vcpu: int, turn: Turn, dark: int) -> None:
         """An exit that the guest made by itself, or that a host interrupt made."""
         if turn.reason != Exit.EXTERNAL_INTERRUPT:
             if turn.call == VCPU_OP:
-                self.calls.append((len(self.things), turn.pcpu, turn.time, self.slice_ends.get(turn.pcpu, -1)))
+                self.timers.call(len(self.things), turn)
             self._thing(turn.time, 2, vcpu, Given.EXIT, turn.reason, Given.EOI if turn.eoi else turn.call, dark)
         elif self._raises(turn) != Given.LOCAL and not (
             self._raises(turn) == Given.REMOTE and turn.vector == EVENT_CHECK
         ):
             vector = turn.vector if turn.vector >= 0 else TIMER_VECTOR
-            self._other_timer(turn)
+            self.timers.brings_nothing(turn)
             self._thing(turn.time, 2, vcpu, Given.HOST, vector, 0, dark)
-
-    def _other_timer(self, turn: Turn) -> None:
-        """A timer interrupt before the slice ends that brings the guest nothing: a timer that another had set before.
-
-        AMD's records do not name the vector; with one pCPU there is no other pCPU that could have sent it.
-        """
-        told = turn.vector == TIMER_VECTOR or (turn.vector < 0 and self.single)
-        if told and not 0 <= self.slice_ends.get(turn.pcpu, -1) <= turn.time:
-            self.timers.setdefault(turn.pcpu, []).append((turn.time, self.began.get(turn.pcpu, 0) - 1))
 
     def _raises(self, turn: Turn) -> int:
         """Tell how the first interrupt that was found in this exit came; 0 when there is none."""
@@ -320,8 +315,8 @@ class Arrivals:
         if turn.woken >= 0:
             self._thing(turn.woken, 3, vcpu, Given.WAKE)
         if how == Given.LOCAL and self.cpus[vcpu].timer_set:
-            self.timers.setdefault(turn.pcpu, []).append((turn.time, self.cpus[vcpu].timer_set))
-            self.fires.setdefault(vcpu, []).append((self.cpus[vcpu].timer_set, turn.time))
+            set_at = self.cpus[vcpu].timer_set
+            self.timers.fires(turn.pcpu, vcpu, turn.time, set_at, set_at)
         for n, (vector, late) in enumerate(turn.found):
             if late >= 0:
                 self._thing(late, 3, vcpu, Given.HERE, vector)
@@ -335,6 +330,7 @@ class Arrivals:
         if count < 0:
             return
         self._settle_held()
+        self.timers.lost(pcpu)
         for cpu in self.cpus.values():
             if cpu.pcpu != pcpu and cpu.state == RunState.RUNNING:
                 continue
@@ -348,41 +344,16 @@ class Arrivals:
         for vcpu, cpu in self.cpus.items():
             self._close(vcpu, cpu)
         self._settle_held()
-        for fired in self.timers.values():
-            fired.sort()
-        self._slice_timers()
-        for n, pcpu, time, slice_end in self.calls:
-            fires = self.fires.get(self.things[n].vcpu, [])
-            at = bisect_right(fires, (time, -1))
-            if at < len(fires) and fires[at][0] == time:
-                end = fires[at][1]
-                if not time < slice_end < end and not self._timer_before(pcpu, time, end):
-                    self.things[n] = self.things[n]._replace(again=1)
+        self.timers.settle()
+        for n in self.timers.restarted():
+            self.things[n] = self.things[n]._replace(a=1)
+        for n in self.timers.calls_that_set_the_first([t.vcpu for t in self.things]):
+            self.things[n] = self.things[n]._replace(again=1)
         return sorted(t for t in self.things if self.cpus[t.vcpu].enters)
-
-    def _slice_timers(self) -> None:
-        """Find the switches at which the slice timer that is stopped, or the new one, is the earliest of its pCPU.
-
-        Cites: Xen timer.c deactivate_timer
-        """
-        for n, pcpu, time, slice_ns, stopped in self.starts:
-            ends = (stopped, time + slice_ns * PS_PER_NS if slice_ns >= 0 else -1)
-            if any(end > time and not self._timer_before(pcpu, time, end) for end in ends):
-                self.things[n] = self.things[n]._replace(a=1)
-
-    def _timer_before(self, pcpu: int, time: int, end: int) -> bool:
-        """Tell whether a timer that was set before ``time`` is seen to fire on a pCPU until ``end``."""
-        fired = self.timers.get(pcpu, [])
-        n = bisect_right(fired, (time, 1 << 62))
-        while n < len(fired) and fired[n][0] <= end:
-            if fired[n][1] < time:
-                return True
-            n += 1
-        return False
 
     def slices_told(self) -> int:
         """Return how many switches to a vCPU that runs by VM entry told its time slice."""
-        return sum(s >= 0 and self.cpus[self.things[n].vcpu].enters for n, _, _, s, _ in self.starts)
+        return sum(end >= 0 and self.cpus[self.things[n].vcpu].enters for n, _, _, end, _ in self.timers.starts)
 
     def replayed(self) -> list[int]:
         """Return the vCPUs that run by VM entry."""

@@ -27,7 +27,7 @@ class Turn:
 
     ``found`` are the vectors that this exit is the first to find, each with -1, or when it was seen if it came later
     than the exit (it outranks one that was injected before it, so that it was not there then); ``shown``
-    is 1 when interrupts proved to be off, 0 when on, -1 when nothing was pending.
+    is 1 when interrupts proved to be off, 0 when on, -1 when nothing was pending. ``armed`` counts windows by vector.
     """
 
     def __init__(self, time: int, pcpu: int, reason: int, vector: int, place: int) -> None:
@@ -40,13 +40,15 @@ class Turn:
         self.eoi = False
         self.found: list[tuple[int, int]] = []
         self.injected: set[int] = set()
+        self.armed: dict[int, int] = {}
         self.shown = -1
         self.woken = -1
         self.back = -1
 
 
 class Seen:
-    """One vCPU as it passes. ``waiting`` are vectors that arrived and were not injected yet.
+    """One vCPU as it passes. ``waiting`` are vectors that arrived and were not injected yet; ``unforeseen`` those of
+    them for which nothing seen before told that they would have to.
 
     ``serving`` counts injections whose EOI is to come; ``timer_set`` is when it last made the hypercall that may set
     its timer; ``last`` is the vector injected last; ``held`` is the exit before this one, where only the next tells
@@ -57,6 +59,7 @@ class Seen:
         self.turn: Turn | None = None
         self.held: Turn | None = None
         self.waiting: set[int] = set()
+        self.unforeseen: set[int] = set()
         self.serving = 0
         self.timer_set = 0
         self.last = -1
@@ -88,6 +91,14 @@ class Places:
         n = bisect_right(self.sorted, place)
         around = self.sorted[max(0, n - 1) : n + 1]
         return self.off[min(around, key=lambda known: abs(known - place))]
+
+    def tell_new(self, turn: Turn) -> int:
+        """Return 1 for an exit at an address not met before where interrupts were off though its nearest neighbour had
+        them on, -1 for the reverse, else 0.
+        """
+        if turn.shown < 0 or turn.place < USER or turn.place in self.off:
+            return 0
+        return turn.shown - self.judge(turn.place)
 
     def learn(self, place: int, off: int) -> None:
         """Keep what an exit has shown."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from exitless.study.arrivals import OTHER, plain_reason
+from exitless.study.arrivals import OTHER, Arrivals, plain_reason
 from exitless.vocab.exits import Exit
 from exitless.vocab.hypercalls import hypercall_name
 from exitless.vocab.kinds import Kind
@@ -118,18 +118,19 @@ class Comparison:
     """Both sides of a replay. ``hosts`` is how many host interrupts were given; ``exit_name`` names recorded codes.
 
     ``restarted`` is a second simulation where the recording tells no time slices: one with a restart at each switch.
-    ``missed`` counts changes of runstate that were not recorded, though those around them were.
     """
 
     def __init__(
         self, recorded: Counts, simulated: Counts, restarted: Counts | None, replayed: set[int], hosts: int,
-        missed: int, exit_name: Callable[[int], str],
+        arrivals: Arrivals, exit_name: Callable[[int], str],
     ) -> None:  # fmt: skip
         self.recorded = recorded
         self.simulated = simulated
         self.restarted = restarted
         self.hosts = hosts
-        self.missed = missed
+        self.missed = arrivals.missed
+        self.new_exits = arrivals.new_exits
+        self.new_armings = arrivals.new_armings
         self.exit_name = exit_name
         self.mine = recorded.sums(lambda v: v in replayed)
         self.others = recorded.sums(lambda v: v not in replayed)
@@ -155,11 +156,14 @@ class Comparison:
             for k, recorded, simulated, given in armed
         ]
         lines.append(self._total("window armings", armed, "windows", windows))
+        new = [self.new_armings.get(k[1], 0) for k, _, _, _ in armed]
         if self.restarts_matter():
             most = [self.most.get(k, 0) + given for k, _, _, given in armed]
             for line, count in zip(lines, [*most, sum(most)], strict=True):
                 line.most = count
                 line.basis = UNTOLD if line.basis == PREDICTED else line.basis
+        for line, count in zip(lines, [*new, sum(new)], strict=True):
+            line.basis = self._unless_new(line.basis, count, line.recorded)
         out += lines
         out += self._exits()
         for k, recorded, simulated, _ in self._sides(Kind.HYPERCALL):
@@ -195,6 +199,10 @@ class Comparison:
         least, most = (sum(n for k, n in side.items() if k[0] == Kind.IRQ_WINDOW) for side in (self.made, self.most))
         return 10 * (most - least) > least
 
+    def _unless_new(self, basis: str, new: int, recorded: int) -> str:
+        """Return a row's basis: not predictable where code met for the first time makes more than a tenth of it."""
+        return UNTOLD if basis == PREDICTED and 10 * abs(new) > recorded else basis
+
     def untold(self) -> bool:
         """Tell whether arrivals are missing: without records of injections, only those that had to wait are seen."""
         return self.absent(Kind.IRQ_INJECT)
@@ -221,7 +229,7 @@ class Comparison:
             name = self.exit_name(k[1])
             basis = GIVEN
             if k[1] == Exit.INTERRUPT_WINDOW:
-                basis = UNTOLD if self.untold() else PREDICTED
+                basis = UNTOLD if self.untold() else self._unless_new(PREDICTED, self.new_exits, recorded)
             elif k[1] == Exit.EXTERNAL_INTERRUPT:
                 basis, given = UNTOLD if self.untold() else MIXED, given + self.hosts
             elif k[1] >= OTHER or k[1] in (Exit.HLT, Exit.VMCALL):

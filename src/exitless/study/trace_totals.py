@@ -42,7 +42,7 @@ class Totals(Sink):
     Shapes: ``vcpu`` and ``pcpu`` have, by number, the place plus one in ``cpus`` of a vCPU, and of who stands in for
     unknown ones on a pCPU; ``keys`` says whose each of ``cpus`` is: a vCPU's number, or -2 less the pCPU's. ``vector``
     has each vector's place plus one in ``vectors``, ``numbers`` the numbers of those. ``transitions`` counts by old
-    runstate times 4 plus new.
+    runstate times 4 plus new. ``cut`` counts exits whose entry a lost interval may hold.
     """
 
     def __init__(self) -> None:
@@ -66,6 +66,7 @@ class Totals(Sink):
         self.accepts: i64 = 0
         self.eois_told: i64 = 0
         self.eois_unmatched: i64 = 0
+        self.cut: i64 = 0
 
     def block(self, cells: vec[i64], count: i64) -> None:
         """Count a block of rows, in the order of time."""
@@ -289,6 +290,8 @@ class Totals(Sink):
         for n in range(len(self.cpus)):
             cpu = self.cpus[n]
             if cpu.pcpu == pcpu or (self.keys[n] >= 0 and cpu.state != RunState.RUNNING):
+                if cpu.exited >= 0:
+                    self.cut += 1
                 cpu.forget()
         if pcpu in self.idle:
             self.idle[pcpu].forget()
