@@ -286,7 +286,7 @@ class Window(Part):
             if new == RUNNING:
                 self._current = vcpu
                 self._source = -1
-        self._takes = False
+                self._takes = False
             elif old == RUNNING:
                 self._current = -1
         elif use == Use.INJECT:
