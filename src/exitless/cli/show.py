@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from exitless.bits import units
+from exitless.cli.live import how_they_deliver
 from exitless.cli.main import near
 from exitless.cli.moments import Card
 from exitless.cli.output import Patience, console, open_whole, size, write_whole
@@ -202,7 +203,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     out = console()
     if args.html:
-        write_whole(args.html, page(records, first, last, args.source, nth, cards=cards).encode())
+        write_whole(
+            args.html, page(records, first, last, args.source, nth, cards=cards, says=how_they_deliver()).encode()
+        )
         told(out, args.html)
     if args.svg:
         scenes = [set_scene(args, records[0], first, last, nth, None)]
