@@ -44,7 +44,7 @@ KINDS = {
     "kvm_stat": " kvm_exit   9000 100.0 5\n" + "".join(f"   kvm_exit({n})  {c}  60.0 3\n" for n, c in VMX.items()),
     "debugfs": "exits 9000\nirq_exits 4000\nirq_window_exits 700\nhalt_exits 900\nirq_injections 3000\n",
     "kvmexit": "PID TID KVM_EXIT_REASON COUNT\n" + "".join(f"7 8 {name} {count}\n" for name, count in VMX.items()),
-    "service times": "# reason: count sum(us) min(us) avg(us) max(us)\n1: 4000 9 0 1 7\n7: 700 9 0 1 7\n32: 99 9 0 1 7\n",
+    "service times": "reason: count sum(us) min(us) avg(us) max(us)\n1: 4000 9 0 1 7\n7: 700 9 0 1 7\n32: 9 9 0 1 7\n",
     "xentrace": rows(XEN, ""),
     "xentrace without VMEXIT": rows({name: count for name, count in XEN.items() if name != "VMEXIT"}, ""),
 }  # fmt: skip
