@@ -33,6 +33,8 @@ CHUNK: Final = 1 << 20
 MOST_UNPACKED: Final = 64 << 20
 MOST_TRACING: Final = 64 << 20
 MOST_LOST: Final = 2**40
+# More bytes than any file has.
+MOST_SKIPPED: Final = 2**62
 LATEST: Final = 2**63 - 1
 HEAD: Final = {order: struct.Struct(order + "IHH") for order in "<>"}
 
@@ -145,7 +147,7 @@ class PerfData(LinuxReader):
                 self._tracing(data[i + size : i + size + length])
                 size += length
             elif kind == AUXTRACE and size >= 16:
-                size += self._word_at(data, i + 8, 8)
+                size += min(self._word_at(data, i + 8, 8), MOST_SKIPPED)
             else:
                 self._other(data, i, size, kind)
             i += size
@@ -193,7 +195,9 @@ class PerfData(LinuxReader):
     def _tracing(self, data: bytes) -> None:
         """Learn event formats from a record."""
         try:
-            self.layout.formats += tracing_of(self.source.name, data)
+            tracing = tracing_of(self.source.name, data)
+            self.layout.formats += tracing.formats
+            self.problems += tracing.problems
         except TraceError as problem:
             self.problem(str(problem))
         self.learn()

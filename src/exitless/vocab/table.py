@@ -69,6 +69,7 @@ TABLE: tuple[Row, ...] = (
     Row(Kind.PIRQ_LIMIT, "pirq.limit", "Xen irq", "1 if it is on again", "pcpu", "Xen switches a physical interrupt that comes too often off for 10 ms"),
     Row(Kind.VECTOR_ASSIGN, "vector.assign", "host vector", "source", "routing", "a device interrupt gets another vector on another pCPU, and its remapping entry is rewritten", "", "ASSIGN_VECTOR"),
     Row(Kind.VECTOR_FREE, "vector.free", "host vector", "source", "pcpu", "a pCPU gives up the old vector of an interrupt that comes in elsewhere by now", "", "MOVE_CLEANUP"),
+    Row(Kind.PCPU_OFFLINE, "pcpu.offline", "pCPU that takes its work over", "", "pcpu", "a pCPU has gone offline: it takes no interrupt and runs nobody any more"),
     Row(Kind.CPU_OWNER, "cpu.owner", "0 idle, 1 Xen, 2 dom0, 3 guest", "why: exit reason + 1, or 0", "pcpu", "another owner runs on a pCPU"),
     Row(Kind.RUNSTATE, "runstate", "old runstate", "new runstate", "sched", "a vCPU changes its runstate", "sched_switch", "RUNSTATE_CHANGE"),
     Row(Kind.SCHED_SWITCH, "sched.switch", "previous vCPU, -1 idle", "next vCPU, -1 idle", "sched", "a pCPU changes its vCPU", "sched_switch", "SWITCH"),
