@@ -15,7 +15,8 @@ from exitless.record.block import Event, Header, Record
 from exitless.study.journeys import of_source, of_vectors
 from exitless.study.spans import OwnerSpan, Phase, PortSpan, Spans, State, of_rows, rows
 from exitless.study.ways import Journey
-from exitless.view.scene import WARM_UP_PS, sources_of, window
+from exitless.view.lanes import sources_of
+from exitless.view.scene import WARM_UP_PS, window
 from exitless.view.words import cards, headline, host_name, owner_name, reason_name, source_name, vcpu_name
 from exitless.vocab.kinds import Kind, Owner
 

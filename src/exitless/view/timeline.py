@@ -8,8 +8,9 @@ from rich.text import Text
 from exitless.bits.units import PS_PER_MS, PS_PER_NS, PS_PER_US, show_time
 from exitless.record.block import Header
 from exitless.study.spans import Phase, State, StateSpan, VectorSpan
+from exitless.view.lanes import Lane
 from exitless.view.registers import registers
-from exitless.view.scene import Lane, Scene, place_of
+from exitless.view.scene import Scene, place_of
 from exitless.view.steps import ASCII, DIGITS, UNICODE, Signs, base_of, steps, wrapped
 from exitless.view.words import host_name, is_model, others_name, reason_name
 from exitless.vocab.exits import VMX_NAMES, Exit
