@@ -267,7 +267,8 @@ def print_vcpus(out: Console, d: dict[str, Any]) -> None:
     states = ("running", "runnable", "blocked")
     t = table(["vCPU", "exits", "in guest", "exit to entry", *states])
     for v in d["vcpus"]:
-        name = f"{v['vm']}v{v['vcpu']}" if v["vcpu"] >= 0 else f"unknown, on pCPU {v['pcpu']}"
+        unknown = f"unknown, on pCPU {v['pcpu']}" if v["pcpu"] >= 0 else "unknown"
+        name = f"{v['vm']}v{v['vcpu']}" if v["vcpu"] >= 0 else unknown
         shown = [ns(v["runstates"][s]["time_ns"]) if s in v["runstates"] else "–" for s in states]
         modes = [ns(v["guest_ns"]), ns(v["host_ns"])] if v["exits"] else ["–", "–"]
         t.add_row(name, f"{v['exits']:,}", *modes, *shown)

@@ -20,9 +20,10 @@ from exitless.record.store import is_record, read
 from exitless.scenario import library_names, quantity
 from exitless.traces.reader import open_reader
 from exitless.traces.recording import record_of
+from exitless.view.lanes import sources_of
 from exitless.view.page import page, pick
 from exitless.view.perfetto import Perfetto
-from exitless.view.scene import Scene, part, scene, sources_of
+from exitless.view.scene import Scene, part, scene
 from exitless.view.svg import svg
 from exitless.view.timeline import timeline
 

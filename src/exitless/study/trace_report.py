@@ -57,7 +57,7 @@ class TraceReport:
 
     def block(self, columns: Columns) -> None:
         """Count a block of rows, in the order of time."""
-        self.totals.block(columns.cells, columns.fill)
+        columns.give(self.totals)
 
     def reasons(self, facts: Facts) -> dict[str, dict[str, Any]]:
         """Return exits by reason, most frequent first; ``share`` is the part of all time from exit to entry.

@@ -258,7 +258,8 @@ class Window(Part):
 
     def _exit(self, p: i64, now: i64, after: i64) -> None:
         """The guest stops; for an external interrupt on VMX the next record names the vector."""
-        self._source, self._takes = -1, False
+        self._source = -1
+        self._takes = False
         code: i64 = self._word(p)
         self.shared.exit(code)
         if self._current < 0:
@@ -284,7 +285,8 @@ class Window(Part):
             self._row(now, Kind.RUNSTATE, vcpu, old, new)
             if new == RUNNING:
                 self._current = vcpu
-                self._source, self._takes = -1, False
+                self._source = -1
+                self._takes = False
             elif old == RUNNING:
                 self._current = -1
         elif use == Use.INJECT:
