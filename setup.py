@@ -29,6 +29,7 @@ COMPILED = (
     "mech",
     "record/columns.py",
     "record/sinks.py",
+    "record/row_sink.py",
     "study/meeting.py",
     "study/tally.py",
     "study/watch.py",

@@ -159,3 +159,96 @@ def test_a_host_of_64_pcpus_has_them_all_online() -> None:
     assert vectors.assign_vector(table, irq, 1 << 63 if not compiled() else -(1 << 63)) == 0
     assert irq.pcpu == 63
     assert all((table.online >> pcpu) & 1 for pcpu in range(64))
+
+
+# ---- a pCPU goes offline ----
+
+
+def gone(table: VectorTable, pcpu: int) -> None:
+    table.online = table.online & ~(1 << pcpu)
+
+
+def owned(table: VectorTable) -> dict[tuple[int, int], int]:
+    """Return whose every vector is that is somebody's."""
+    return {divmod(at, 256): int(irq) for at, irq in enumerate(table.owner) if irq != FREE}
+
+
+def test_an_interrupt_leaves_a_pcpu_that_goes_offline_and_its_old_vector_is_to_be_looked_for() -> None:
+    """Its affinity names nobody online, so any pCPU will do, the first; nothing is to be cleaned up on a dead pCPU."""
+    table, irq = VectorTable(3), HostIrq(7)
+    vectors.assign_vector(table, irq, 4)
+    old = irq.vector
+    gone(table, 2)
+    assert vectors.fix_up(table, irq, 2, 4) == old
+    assert (irq.pcpu, irq.moving, irq.cleanups, irq.old_vector, irq.old_pcpu) == (0, 0, 0, 0, -1)
+    assert owned(table) == {(0, irq.vector): 7}
+
+
+def test_affinity_is_kept_where_it_can_be() -> None:
+    table, irq = VectorTable(3), HostIrq(7)
+    vectors.assign_vector(table, irq, 4)
+    gone(table, 2)
+    vectors.fix_up(table, irq, 2, 0b110)
+    assert irq.pcpu == 1
+
+
+def test_what_comes_in_elsewhere_stays_there() -> None:
+    table, irq = VectorTable(3), HostIrq(7)
+    vectors.assign_vector(table, irq, 2)
+    before = owned(table)
+    gone(table, 2)
+    assert vectors.fix_up(table, irq, 2, 2) == 0
+    assert owned(table) == before and irq.pcpu == 1
+    assert vectors.fix_up(table, HostIrq(8), 2, 2) == 0, "one without a vector has nothing to move"
+
+
+def test_a_move_away_from_the_dying_pcpu_is_over_with_it() -> None:
+    """The new place has taken nothing yet: what waits at the old one is forwarded; it stays where it was going."""
+    table, irq, old = moved()
+    gone(table, 0)
+    assert vectors.fix_up(table, irq, 0, 2) == old
+    assert (irq.pcpu, irq.moving, irq.old_pcpu) == (1, 0, -1)
+    assert owned(table) == {(1, irq.vector): 1}
+    assert vectors.arrive(irq, 1, irq.vector) == Arrived.SETTLED
+
+
+def test_a_clean_up_on_the_dying_pcpu_is_done_by_its_death() -> None:
+    """The new place has taken one, so nothing waits at the old one."""
+    table, irq, _ = moved()
+    vectors.arrive(irq, 1, irq.vector)
+    gone(table, 0)
+    assert vectors.fix_up(table, irq, 0, 2) == 0
+    assert (irq.pcpu, irq.cleanups, irq.old_pcpu) == (1, 0, -1)
+    assert owned(table) == {(1, irq.vector): 1}
+
+
+def test_a_move_to_the_dying_pcpu_goes_back_where_that_is_allowed() -> None:
+    for taken in (0, 1):
+        table, irq, old = moved()
+        new = irq.vector
+        if taken:
+            vectors.arrive(irq, 1, new)
+        gone(table, 1)
+        assert vectors.fix_up(table, irq, 1, 2) == new
+        assert (irq.pcpu, irq.vector, irq.moving, irq.cleanups, irq.old_pcpu) == (0, old, 0, 0, -1)
+        assert owned(table) == {(0, old): 1}
+
+
+def test_a_move_to_the_dying_pcpu_goes_on_to_a_third_where_its_old_place_is_not_allowed() -> None:
+    """The old vector is still to be cleaned up, as it was."""
+    table, irq = VectorTable(3), HostIrq(1)
+    vectors.assign_vector(table, irq, 1)
+    old = irq.vector
+    vectors.want(irq, 2)
+    vectors.acknowledge(table, irq)
+    new = irq.vector
+    gone(table, 1)
+    assert vectors.fix_up(table, irq, 1, 0b110) == new
+    assert (irq.pcpu, irq.moving, irq.old_pcpu, irq.old_vector) == (2, 1, 0, old)
+    assert owned(table) == {(0, old): 1, (2, irq.vector): 1}
+    assert vectors.arrive(irq, 2, irq.vector) == Arrived.CLEAN_UP
+
+
+def test_a_move_to_an_online_pcpu_is_not_overtaken_by_another() -> None:
+    table, irq, _ = moved()
+    assert vectors.assign_vector(table, irq, 1) == -Errno.TRY_AGAIN and irq.pcpu == 1

@@ -92,6 +92,7 @@ def test_a_repair_of_a_table_is_said_on_standard_error(said: Said, tmp_path: Pat
     d = json.loads(out)
     assert status == 0 and "2 pieces of cut lines put together" in err and "quotation marks taken off" in err
     assert d["exits"]["by_reason"]["EXTERNAL_INTERRUPT"]["mean_ns"] == 2340 and d["partial"] is False
+    assert d["marks"]["lines_repaired"] == 2 and d["marks"]["lines_quoted"] > 0
 
 
 def cut(lines: list[str], width: int, mark: str = "") -> str:
@@ -118,6 +119,7 @@ def test_a_cut_and_quoted_trace_repaired_gives_the_rows_of_the_whole_one(
     assert ours["kinds"] == theirs["kinds"] and ours["unread"] == theirs["unread"]
     pieces = cut(LINES, width).count("\n") - len(LINES)
     assert f"{pieces:,} piece" in err and ours["notes"][-1].startswith("repaired: ")
+    assert ours["marks"]["lines_repaired"] == pieces and bool(ours["marks"]["lines_quoted"]) == bool(mark)
 
 
 def test_a_cut_trace_that_is_not_repaired_is_read_as_it_stands_with_a_hint(said: Said, tmp_path: Path) -> None:

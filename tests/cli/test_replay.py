@@ -159,7 +159,7 @@ def test_costs_of_a_file_take_the_place_of_the_presets(tmp_path: Path, capsys: p
         ("[cost]\nexit = { ns = -4 }", "cost.exit: expected"),
         ('[cost]\nexit = "long"', "cost.exit:"),
         ("[cost", "not valid TOML"),
-        (None, "cannot read the costs"),
+        (None, "cannot read the cost table"),
     ],
 )
 def test_bad_costs_are_refused(text: str | None, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -161,8 +161,14 @@ def never_woken(rows: list[Row], share: float) -> Changed | None:
 
 
 def runs_unwoken(rows: list[Row], share: float) -> Changed | None:
-    """A blocked vCPU runs though nobody woke it."""
-    found = [n for n in places(rows, Kind.RUNSTATE) if rows[n][4:6] == (RunState.BLOCKED, RunState.RUNNABLE)]
+    """A vCPU that has given its pCPU away to sleep runs though nobody woke it."""
+    asleep: dict[int, bool] = {}
+    found = []
+    for n in places(rows, Kind.RUNSTATE):
+        _, _, _, vcpu, old, new = rows[n]
+        if (old, new) == (RunState.BLOCKED, RunState.RUNNABLE) and asleep.get(vcpu):
+            found.append(n)
+        asleep[vcpu] = new == RunState.BLOCKED
     n = pick(found, share)
     if n is None:
         return None
@@ -174,7 +180,8 @@ def runs_unwoken(rows: list[Row], share: float) -> Changed | None:
 def needless_window(rows: list[Row], share: float) -> Changed | None:
     """While the guest runs an interrupt window opens, though no entry since the last one found anything that waits.
 
-    Where requests are recorded, the vCPU must have slept once, so that nothing waits that came before them.
+    Where requests are recorded, the vCPU must have slept once before that window, so that none was armed for what came
+    before them.
     """
     svm = any(r[1] == Kind.VM_EXIT and r[4] > 0x60 for r in rows)
     requested = any(r[1] == Kind.IRQ_REQUEST for r in rows)
@@ -194,8 +201,8 @@ def needless_window(rows: list[Row], share: float) -> Changed | None:
         elif r[1] == Kind.VM_ENTRY:
             armed[r[3]] = armed.get(r[3], True) or bool(waits.get(r[3]))
         elif r[1] == Kind.VM_EXIT and r[3] >= 0 and r[4] in VINTR:
-            armed[r[3]] = False
-        elif r[1] == Kind.VM_EXIT and not armed.get(r[3], True) and (r[3] in slept or not requested):
+            armed[r[3]] = requested and r[3] not in slept
+        elif r[1] == Kind.VM_EXIT and not armed.get(r[3], True):
             found.append(n)
         if r[1] == Kind.RUNSTATE and r[5] == RunState.BLOCKED:
             slept.add(r[3])

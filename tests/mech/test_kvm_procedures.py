@@ -19,7 +19,7 @@ from exitless.mech.procedures.kvm_block import (
     kvm_wakeup,
 )
 from exitless.mech.procedures.kvm_post import KvmEnter, KvmPost, kvm_enter, kvm_post
-from exitless.mech.procedures.offline import Offline, xen_desc_fixup, xen_preempt
+from exitless.mech.procedures.offline import Offline, rescanning_desc_fixup, xen_desc_fixup, xen_preempt
 from exitless.mech.procedures.procedure import Procedure, Surroundings, Verb
 from exitless.mech.procedures.process import Process, process_posted
 from exitless.mech.vcpu import VirtualCpu
@@ -261,6 +261,20 @@ def test_xen_moves_or_wakes_what_was_blocked_on_a_pcpu_that_goes(on: int) -> Non
     Offline(host.one, 1, xen_desc_fixup()).run(host)
     assert (host.one.blocked, host.lists) == (1 - on, {0: [], 1: [] if on else [0]})
     assert (host.one.pid.sn, host.one.pid.ndst) == (0, 1 - on)
+
+
+def test_with_a_second_look_a_post_inside_the_move_wakes_the_vcpu() -> None:
+    """The step that Xen lacks: after SN is clear PIR is looked at, and what is in it gets ON."""
+    host = Host(list(kvm_block()), list(kvm_load()), 0, False)
+    host.one.blocked = 1
+    host.enlist(host.one, 0)
+    move = Offline(host.one, 1, rescanning_desc_fixup())
+    move.begin()
+    while not move.is_idle():
+        if move.verb() == Verb.MOVE_LIST:
+            host.do("post")
+        move.step(host)
+    assert (host.one.blocked, host.one.pid.on, host.lists) == (0, 1, {0: [], 1: []})
 
 
 def test_a_post_inside_xens_move_is_seen_by_nobody_as_the_source_reads() -> None:

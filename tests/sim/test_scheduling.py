@@ -4,10 +4,11 @@ from itertools import pairwise
 
 import pytest
 
+from exitless.arch.x86.host_vectors import HostVector
 from exitless.arch.xen.credit import Priority as Pri
 from exitless.mech.catalog import make_delivery
 from exitless.sim.machine import Machine
-from exitless.sim.state import Domain, Mode, Scheduler, Softirq, Vcpu
+from exitless.sim.state import Domain, Event, Mode, Phase, Scheduler, Softirq, Vcpu
 from exitless.vocab.kinds import Kind, RunState
 from tests.sim.quiet import MS, Quiet
 
@@ -268,3 +269,49 @@ def test_a_move_takes_effect_and_the_next_interrupt_carries_the_device_along() -
     assert [(e.a, e.b) for e in rows if e.kind == Kind.VCPU_MOVE] == [(1, 2)]
     taken = [e.pcpu for e in rows if e.kind == Kind.HOST_IRQ and e.b == 0 and e.time_ps > 3 * MS + 200 * US]
     assert taken[0] == 1 and set(taken[1:]) == {2} and len(taken) > 5
+
+
+def due_unseen(machine: Machine) -> list[int]:
+    """Return the pCPUs whose local APIC will not fire when their first timer is due, and that do not see to it."""
+    out = []
+    for p in machine.pcpus:
+        first = machine.earliest(p)
+        at_work = p.phase in (Phase.IRQ, Phase.SOFTIRQ) and p.argument in (HostVector.TIMER, Softirq.TIMER)
+        coming = (p.lapic.irr[HostVector.TIMER >> 5] | p.lapic.isr[HostVector.TIMER >> 5]) >> (
+            HostVector.TIMER & 31
+        ) & 1
+        exiting = p.phase == Phase.EXITED and machine.vcpus[p.current].exit_argument == HostVector.TIMER
+        seen_to = p.softirqs & 1 or at_work or coming or exiting
+        if first >= 0 and not seen_to and not 0 <= p.timer_at <= max(first, machine.now):
+            out.append(int(p.number))
+    return out
+
+
+@pytest.mark.parametrize("name, mechanism, settings", [
+    ("mail-migration", "pvhvm", ()), ("overcommit", "apicv", ()), ("overcommit-credit", "apicv", ()),
+    ("mail-migration", "apicv", ('offline=[{pcpu=2,at="6 ms"}]',)),
+])  # fmt: skip
+def test_the_timers_of_a_vcpu_that_has_moved_are_its_new_pcpus(name: str, mechanism: str, settings: tuple[str]) -> None:
+    """After every event each local APIC is set for the first timer of its pCPU, or a TIMER softirq is on its way: a
+    timer that nobody set would never fire, and would keep later ones from being set."""
+    quiet = Quiet(mechanism, *settings, name=name)
+    machine = quiet.machine
+    while machine.now < 20 * MS:
+        machine.step()
+        assert not due_unseen(machine), f"at {machine.now} ps"
+
+
+@pytest.mark.parametrize("scheduler", ["credit", "credit2"])
+def test_a_vcpu_that_waits_in_a_queue_and_is_moved_starts_on_its_idle_pcpu(scheduler: str) -> None:
+    """The pCPU that it comes to sleeps and has to be told."""
+    moves = 'move=[{vm="guest",at="4 ms",to=2}]'
+    quiet = Quiet(
+        "apicv", "vm[0].pin=[0,1,3,3]", "vm[1].vcpus=2", "vm[1].pin=[1,1]", moves, f'host.scheduler="{scheduler}"'
+    )
+    machine = quiet.machine
+    machine.run(4 * MS - 1)
+    machine.calendar.push(4 * MS - 1, Event.MOVE, 4 if machine.vcpus[4].queued else 5, 2)
+    moved = machine.vcpus[4 if machine.vcpus[4].queued else 5]
+    assert moved.queued
+    machine.run(4 * MS + 100 * US)
+    assert moved.cpu.running_on == 2

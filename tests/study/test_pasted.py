@@ -134,7 +134,7 @@ def wrapped(text: str, width: int) -> str:
     )
 
 
-@pytest.mark.parametrize("width", [60, 66, 72, 76, 80])
+@pytest.mark.parametrize("width", [52, 60, 66, 72, 76, 80])
 def test_rows_cut_in_two_are_put_together_when_asked_for_and_counted(width: int) -> None:
     cut = wrapped(KVM, width)
     with_repair = read_pasted(cut, "mail", True)
@@ -340,3 +340,11 @@ def test_a_total_alone_is_told_from_no_table() -> None:
 def test_cycles_of_unit_tests_are_no_list_of_exits() -> None:
     with pytest.raises(TraceError):
         read_pasted("cpuid 1313\nvmcall 1195\nipi 6059\n", "mail")
+
+
+def test_a_row_cut_before_its_shares_is_put_together_too() -> None:
+    cut = KVM.replace("471831    ", "471831\n").replace("238932    ", "238932\n")
+    t = read_pasted(cut, "mail", True)
+    assert t.counts == {"EXTERNAL_INTERRUPT": 471831, "MSR_WRITE": 238932} and t.repaired == 2
+    with pytest.raises(TraceError, match="with --repair, cut in two"):
+        read_pasted(cut, "mail")

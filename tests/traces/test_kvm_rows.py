@@ -180,3 +180,9 @@ def test_a_loss_never_ends_before_it_begins() -> None:
     mapper = Mapper("a recording", Clock("mono"))
     assert mapped((Use.NAME_ONLY, (1,)), (Use.LOST, (-1, 5, 0)), mapper=mapper) == [(LOST, -1, 5, 1000)]
     assert (mapper.lost_events, mapper.lost_intervals) == (5, 1)
+
+
+def test_a_halt_that_took_longer_than_any_recording_is_none() -> None:
+    """A damaged field must not become a time that no sum can hold."""
+    assert mapped((Use.HALT_END, (7, 10**15, 1, 1))) == [(Kind.HALT_END, -1, 10**15, 3)]
+    assert mapped((Use.HALT_END, (7, 10**15 + 1, 1, 1)), (Use.HALT_END, (7, 2**63, 1, 1))) == []

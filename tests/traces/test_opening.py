@@ -9,7 +9,7 @@ import pytest
 from exitless.errors import TraceError
 from exitless.traces.opening import HEAD, open_source
 from exitless.traces.reader import open_reader
-from tests.traces.helpers import EXCERPTS, excerpt, in_a_process, read_bytes, rows_of, unpacked
+from tests.traces.helpers import DATA, EXCERPTS, excerpt, in_a_process, read_bytes, rows_of, unpacked
 from tests.traces.writer import enter, window
 
 WHOLE = window(0, *[enter(n) for n in range(1, 20_000)])
@@ -123,6 +123,20 @@ def test_what_is_no_file_is_told(tmp_path: Path) -> None:
         open_source(str(tmp_path))
     with pytest.raises(TraceError, match="no file name"):
         open_source("a\0b")
+
+
+def test_reading_again_and_again_keeps_no_memory() -> None:
+    """A block of rows has two MiB; one that is handed on is not kept."""
+    program = (
+        "import resource, sys\n"
+        "from exitless.cli.read import report_on\n"
+        "def most(times):\n"
+        "    for _ in range(times): report_on(sys.argv[1], 0)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "first = most(3)\n"
+        "print(most(20) - first)"
+    )
+    assert int(in_a_process(program, str(DATA / "xen-pvh2-start.bin.xz"))) < 10_000, "20 blocks are 40,000 kB"
 
 
 def test_zstd_without_the_package_says_how_to_get_it(tmp_path: Path) -> None:

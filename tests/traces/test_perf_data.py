@@ -102,6 +102,9 @@ def test_data_that_is_no_record_is_passed_over(tmp_path: Path) -> None:
     trace = record(71, struct.pack("<Q", 50) + bytes(32)) + b"\xff" * 50
     reader, rows = read_linux_bytes(tmp_path, perf_data(sample(1, 7, 0, EXIT) + trace + record(99, b"abc") + exits(9)))
     assert len(rows) == 3 and not reader.problems
+    endless = record(71, struct.pack("<Q", 2**64 - 1) + bytes(32))
+    reader, rows = read_linux_bytes(tmp_path, perf_data(sample(1, 7, 0, EXIT) + endless + exits(9)))
+    assert len(rows) == 1, "what is said to follow reaches past the end of the file"
 
 
 def test_a_file_cut_short_keeps_what_came_before(tmp_path: Path) -> None:

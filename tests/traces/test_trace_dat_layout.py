@@ -11,7 +11,7 @@ from exitless.traces.reader import LOST
 from exitless.traces.trace_dat import TraceDat
 from exitless.vocab.kinds import Kind
 from tests.traces.helpers import in_a_process, read_linux_bytes, report_of
-from tests.traces.trace_dat_writer import ENTRY, EXIT, Writer, event_format
+from tests.traces.trace_dat_writer import ENTRY, EOI, EXIT, Writer, event_format
 
 W = Writer()
 HLT = 12
@@ -83,6 +83,19 @@ def test_an_event_whose_needed_fields_are_missing_is_counted_and_told(tmp_path: 
     broken = event_format("kvm_exit", 10, ("u32 isa", 8, 4, 0))
     reader, rows = read_linux_bytes(tmp_path, W.v6([[some()]], systems=(("kvm", (broken, ENTRY)),)))
     assert reader.unread() == {"kvm:kvm_exit": 1} and reader.kinds["kvm:kvm_exit"] == 1 and len(rows) == 2
+
+
+def test_a_damaged_event_format_loses_only_its_event(tmp_path: Path) -> None:
+    """Its events are counted by their number; a head in which nothing can be read is refused."""
+    page = W.page(1, W.entry(0, 7), W.eoi(1, 7, 0, 0xEC), W.exit(5, 7, 12))
+    broken = (("kvm", (EXIT, ENTRY, EOI.replace("ID:", "AD:"))),)
+    reader, rows = read_linux_bytes(tmp_path, W.v6([[page]], systems=broken))
+    assert [row[1] for row in rows] == [Kind.VM_ENTRY, Kind.VM_EXIT]
+    assert reader.kinds == {"event 14": 1, "kvm:kvm_entry": 1, "kvm:kvm_exit": 1}
+    assert reader.unread() == {"event 14": 1}
+    assert "expected an event's description" in reader.problems[0] and "only counted" in reader.problems[0]
+    with pytest.raises(TraceError, match="expected an event's description"):
+        read_linux_bytes(tmp_path, W.v6([[page]], systems=(("kvm", [EXIT.replace("ID:", "AD:")] * 9),)))
 
 
 def test_events_of_other_systems_are_counted_and_no_damage(tmp_path: Path) -> None:

@@ -44,6 +44,17 @@ def test_percentiles_are_the_nearest_rank(tmp_path: Path) -> None:
     assert (x["min_ns"], x["p50_ns"], x["p99_ns"], x["max_ns"], x["time_ns"]) == (1, 100, 198, 200, 20100)
 
 
+def test_marks_count_what_is_not_all_there(tmp_path: Path) -> None:
+    """One exit ends with the recording, one is cut by a loss, and before the first runstate nothing tells whose."""
+    data = window(
+        0, leave(1, 10), enter(2), runstate(5, 1, 0, 1, 0), leave(10, 12), lost(100, 5, 1, 2, 20), enter(110),
+        leave(120, 10),
+    )  # fmt: skip
+    marks = report(tmp_path, data)["marks"]
+    assert (marks["exits_without_entry"], marks["exits_cut_by_loss"], marks["exits_without_vcpu"]) == (2, 1, 1)
+    assert marks["vcpus_of_guessed_machine"] == marks["lines_repaired"] == marks["lines_quoted"] == 0
+
+
 def test_no_time_spans_a_lost_interval(tmp_path: Path) -> None:
     """The pCPU's own vCPU, and each that was not running elsewhere, may have run unseen."""
     data = window(

@@ -86,6 +86,25 @@ def test_the_ruler_sets_the_cursor_and_a_lane_s_name_chooses_it(shown: Page) -> 
     assert shown.settle().ask("state.lane") == -1
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("state", ["m=vtd-posted&pick=0.1562.6", "m=pvhvm", "m=vtd-posted&cmp=pvhvm,vtd-posted"])
+def test_every_text_is_readable_on_the_ground_it_stands_on(shown: Page, theme: str, state: str) -> None:
+    """4.5 to 1, as the browser has computed both colours, whatever the stylesheet's lists say."""
+    found = shown.open(f"{state}&theme={theme}").contrasts()
+    assert len(found) > 40
+    assert [pair for pair in found if pair[1] < 4.5] == []
+    shown.driver.execute_script("document.documentElement.style.setProperty('--second', '#777777')")
+    assert [pair for pair in shown.contrasts() if pair[1] < 4.5]
+
+
+def test_who_opens_the_page_is_told_where_to_begin(shown: Page) -> None:
+    """In the status line, until the first key; an address of a state is not talked over."""
+    told = shown.open("").text("#say")
+    assert told.startswith("1 to ") and "steps of one interrupt" in told and "C: mechanisms compared." in told
+    assert shown.press("1").text("#say") != told
+    assert shown.open("m=vtd-posted").text("#say") == ""
+
+
 def test_help_and_the_key_list_name_every_key(shown: Page) -> None:
     shown.driver.find_element("css selector", "#help").click()
     keys = [node.text for node in shown.driver.find_elements("css selector", "#keys kbd")]

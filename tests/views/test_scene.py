@@ -1,8 +1,12 @@
 """What there is to draw: windows, lanes in order of cause, the selected interrupt."""
 
+from exitless.record.block import Header
 from exitless.study.journeys import choose
+from exitless.study.spans import Spans, StateSpan, VectorSpan
 from exitless.study.ways import Journey, Step
-from exitless.view.scene import alike, narrow, part, place_of, scene, sources_of
+from exitless.view.lanes import lanes, sources_of
+from exitless.view.scene import alike, narrow, part, place_of, scene
+from exitless.vocab.kinds import Owner
 from tests.views.sample import DISK, GUEST, NIC, SAS, posted, pvhvm, recording
 
 
@@ -94,3 +98,16 @@ def test_a_part_holds_no_more_rows_than_asked_for() -> None:
     low, high = part(record, 20)
     assert len([t for t in record.time if low < t < high]) <= 20
     assert part(record, 10**6) == (0, 12_000_000)
+
+
+def test_vectors_stand_by_priority_and_of_many_the_busiest_first() -> None:
+    """A guest of eight vectors is read by their classes; of a recording's dozens those that come often are wanted."""
+    header = Header(pcpus=1, vcpus=["v"], owners=[Owner.GUEST])
+    once = [VectorSpan(10, 20, 1, True)]
+    spans = Spans(0, 100, states={0: [StateSpan(0, 100, 0, 0)]})
+    spans.vectors = {(0, vector): once for vector in range(0x31, 0xB1, 0x10)}
+    found = [lane.vector for lane in lanes(header, [], spans, -1, 0, 100) if lane.kind == "vector"]
+    assert len(found) == 8 and found == sorted(found, reverse=True)
+    spans.vectors |= {(0, 0x41): once * 3, (0, 0xC1): once}
+    found = [lane.vector for lane in lanes(header, [], spans, -1, 0, 100) if lane.kind == "vector"]
+    assert found == [0x41, 0xC1, 0xA1, 0x91, 0x81, 0x71, 0x61, 0x51, 0x31]

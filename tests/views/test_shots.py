@@ -1,6 +1,7 @@
 """The pictures in docs/shots are of this page: taken anew, they differ by no more than a changed number or two do."""
 
 import base64
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -13,6 +14,7 @@ from exitless.view.page import written
 from exitless.view.server import Server
 from tests.views.chromium import Page
 from tools.shots import SHOTS
+from tools.small_png import HEADER, MAGIC, chunk, parts, small, unfiltered
 
 FOLDER = Path(__file__).parents[2] / "docs" / "shots"
 ALLOWED = 0.08
@@ -79,6 +81,40 @@ def test_a_picture_taken_anew_is_the_one_that_is_kept(browser: Any, served: Serv
     same, share = apart(browser, browser.get_screenshot_as_base64(), kept(name))
     print(f"{name}: {share:.1%} of the patches differ")
     assert same and share <= ALLOWED, "docs/shots is not what the page looks like: look at it, then run make shots"
+
+
+def test_all_pictures_together_stay_small() -> None:
+    """A clone fetches every picture that ever was: 1.5 MB for all of one time, and no file that nobody draws."""
+    found = sorted(FOLDER.glob("*"))
+    assert [path.name for path in found] == sorted(f"{name}.png" for name, *_ in SHOTS)
+    assert sum(path.stat().st_size for path in found) < 1_500_000
+
+
+def test_a_small_picture_is_the_same_picture() -> None:
+    """Every row filter of the format is undone; up to 256 colours nothing is lost."""
+    rows = [bytes((7 * x + 11 * y * (x % 3 + 1)) & 0xC0 for x in range(60)) for y in range(5)]
+    filtered = b"".join(bytes([kind]) + filter_of(rows, kind, kind) for kind in range(5))
+    header = HEADER.pack(20, 5, 8, 2, 0, 0, 0)
+    data = MAGIC + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(filtered)) + chunk(b"IEND", b"")
+    assert unfiltered(filtered, 20, 3) == rows
+    found = dict(parts(small(data)))
+    body, palette = zlib.decompress(found[b"IDAT"]), found[b"PLTE"]
+    back = [
+        b"".join(palette[3 * n : 3 * n + 3] for n in body[y * 21 + 1 : y * 21 + 21]) for y in range(5)
+    ]  # fmt: skip
+    assert back == rows
+
+
+def filter_of(rows: list[bytes], y: int, kind: int) -> bytes:
+    """Filter a row of three bytes a pixel as the PNG specification's section 9.2 defines the five kinds."""
+    row, above = rows[y], rows[y - 1] if y else bytes(60)
+    out = []
+    for x, value in enumerate(row):
+        a, b, c = (row[x - 3], above[x], above[x - 3]) if x >= 3 else (0, above[x], 0)
+        p = a + b - c
+        near = min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]
+        out.append((value - (0, a, b, (a + b) // 2, near)[kind]) & 255)
+    return bytes(out)
 
 
 def test_the_measure_tells_pictures_apart(browser: Any) -> None:

@@ -89,6 +89,9 @@ def test_each_control_changes_the_picture_and_says_how_long_it_took(bench: Page,
     before = bench.ask("JSON.stringify([rec().exits.slice(0, 700), rec().lanes.length])")
     put(bench, key, value)
     assert bench.ask("JSON.stringify([rec().exits.slice(0, 700), rec().lanes.length])") != before
+    seen = "xOf(state.cursor) > 0 && xOf(state.cursor) < view.width"
+    followed = f"!selected() || (selectedStep().time === state.cursor && {seen})"
+    assert bench.ask(followed), "registers and step are of two moments"
     assert bench.text("#redraw").startswith("redrawn in ") and bench.text("#redraw").endswith(" ms")
     assert bench.ask("flight.error") == "" and bench.ask("RECORDS.some((r) => r.stale)") is False
     assert f"x.{key}={value}" in bench.ask("hashText()")
@@ -226,6 +229,7 @@ def test_each_card_of_the_tour_opens_its_moment(bench: Page) -> None:
     for n in range(count):
         question = bench.ask(f"TOUR[{n}].question")
         assert bench.text(".question") == question
+        assert [pair for pair in bench.contrasts() if pair[1] < 4.5] == []
         moment = bench.ask(f"TOUR[{n}].moment || null")
         if moment:
             assert bench.ask("[rec().name, LOW + state.cursor]") == [moment["mechanism"], moment["time"]]
@@ -340,6 +344,9 @@ def test_a_page_to_mail_holds_the_tour_of_its_own_runs(browser: Any, tmp_path: A
     args.run(args)
     assert path.stat().st_size < 2_000_000
     shown = Page(browser, path).open("m=vtd-posted")
+    assert "the remapping unit posts the guest's vector" in shown.text("#panel .about").lower()
+    assert "Virtual-interrupt delivery" in shown.press("2").text("#panel .about")
+    shown.press("3")
     assert shown.ask("SPAN") > 9_990_000_000 and shown.ask("RECORDS.every((r) => r.rows > 0.99 * r.total)")
     shown.press("t")
     cards = Bench("mail", [], MECHANISMS, None, 10_000_000_000).tour({})["tour"]

@@ -145,7 +145,7 @@ class Bench:
     def facts(self, asked: Asked, what: str) -> dict[str, Any]:
         """Return what the control row shows."""
         base, _ = load(what, self.settings_of(what))
-        says = {row.name: row.says for row in CATALOG}
+        says = how_they_deliver()
         names = self.mechanisms(base)
         return {
             "scenario": what, "scenarios": self.names(), "mechanisms": names, "says": {m: says[m] for m in names},
@@ -219,3 +219,8 @@ def _value(value: Any) -> str:
         kept = "".join(c if c >= " " and c not in '"\\\x7f' else f"\\u{ord(c):04x}" for c in value)
         return f'"{kept}"'
     return str(value)
+
+
+def how_they_deliver() -> dict[str, str]:
+    """Return of every mechanism the sentence that says how it delivers."""
+    return {row.name: row.says for row in CATALOG}

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from exitless.cli.output import Patience, console, ns, open_whole, per_cent, write_json
 from exitless.cli.read_events import COLUMNS, Events
+from exitless.cli.read_marks import marks_said
 from exitless.cli.read_pair import origin_ps, pair, print_pair
 from exitless.cli.read_pasted import as_document, pasted_of, print_pasted
 from exitless.cli.read_why import print_causes, print_over_time, print_untold, print_waits, print_wakers, table
@@ -83,7 +84,7 @@ def facts_of(reader: Reader) -> Facts:
         names=reader.names, unread=dict(reader.unread()), lost_events=reader.lost_events,
         lost_intervals=reader.lost_intervals, vcpus=[(v.vm, v.number, v.tid) for v in reader.vcpus],
         exit_name=reader.exit_name, call_name=reader.hypercall_name, problems=reader.problems, notes=reader.notes,
-        commands=reader.commands,
+        commands=reader.commands, guessed_vcpus=reader.guessed_vcpus,
     )  # fmt: skip
 
 
@@ -129,19 +130,24 @@ def report_on(path: str, clock_hz: int, options: argparse.Namespace | None = Non
         if reader is None:
             if options is None or not looks_pasted(source.head.decode("utf-8", "replace")):
                 raise hint(source) or unknown(source, f", or one of these tables: {PASTED}")
-            return report_on_table(source, options)
+            return report_on_table(source, options, repair)
         if repair is not None:
             reader.notes.append(say_repair(source.name, repair.joined, repair.quoted))
-        return report_on_rows(reader, path, options)
+        d = report_on_rows(reader, path, options)
+        if repair is not None:
+            d["marks"] |= {"lines_repaired": repair.joined, "lines_quoted": repair.quoted}
+        return d
 
 
-def report_on_table(source: Source, options: argparse.Namespace) -> dict[str, Any]:
+def report_on_table(source: Source, options: argparse.Namespace, repair: Repair | None) -> dict[str, Any]:
     """Read a pasted table. Errors: TraceError, also when its events are asked for."""
     if options.table == EVENTS and (options.csv or options.parquet):
         wanted = "--csv" if options.csv else "--parquet"
         raise TraceError(f"{source.name}: is a table and holds no events; {wanted} needs a recording, or --table exits")
     pasted = pasted_of(source, options.repair)
-    if options.repair:
+    if repair is not None:
+        pasted.quoted += repair.quoted
+        pasted.repaired += repair.joined
         say_repair(source.name, pasted.repaired, pasted.quoted)
     return as_document(pasted, source)
 
@@ -217,6 +223,8 @@ def print_head(out: Console, d: dict[str, Any]) -> None:
     if d["lost"]["intervals"]:
         records, intervals = some(d["lost"]["events"], "record"), some(d["lost"]["intervals"], "interval")
         out.print(f"lost: {records} in {intervals}; no time spans them")
+    if said := marks_said(d["marks"]):
+        out.print(f"marked: {said}")
     if d["unread"]:
         many, kinds = sum(d["unread"].values()), len(d["unread"])
         out.print(f"not understood: {some(many, 'record')} of {some(kinds, 'kind')} ({first(d['unread'])})")
@@ -259,7 +267,8 @@ def print_vcpus(out: Console, d: dict[str, Any]) -> None:
     states = ("running", "runnable", "blocked")
     t = table(["vCPU", "exits", "in guest", "exit to entry", *states])
     for v in d["vcpus"]:
-        name = f"{v['vm']}v{v['vcpu']}" if v["vcpu"] >= 0 else f"unknown, on pCPU {v['pcpu']}"
+        unknown = f"unknown, on pCPU {v['pcpu']}" if v["pcpu"] >= 0 else "unknown"
+        name = f"{v['vm']}v{v['vcpu']}" if v["vcpu"] >= 0 else unknown
         shown = [ns(v["runstates"][s]["time_ns"]) if s in v["runstates"] else "–" for s in states]
         modes = [ns(v["guest_ns"]), ns(v["host_ns"])] if v["exits"] else ["–", "–"]
         t.add_row(name, f"{v['exits']:,}", *modes, *shown)

@@ -58,6 +58,7 @@ def as_document(table: Pasted, source: Source) -> dict[str, Any]:
         "duration_ns": whole(table.duration_ns), "events": None, "kinds": table.records, "names": {}, "unread": {},
         "lost": {"events": None, "intervals": None}, "partial": bool(table.problems), "problems": table.problems,
         "notes": table.notes, "vendor": table.vendor or None, "repaired": table.repaired,
+        "marks": {"lines_repaired": table.repaired, "lines_quoted": table.quoted},
         "exits": {
             "total": table.total, "unlisted": table.unlisted, "time_ns": whole(table.time_ns),
             "by_reason": {name: reason(row, table.duration_ns, all_ns or None) for name, row in ordered},

@@ -26,6 +26,7 @@ RULES: dict[int, tuple[str, str]] = {
     Kind.PIRQ_READY: ("xen.pirq: guest_eoi or forced_eoi; xen.eoi_stack.mark_ready", "Xen irq.c desc_guest_eoi"),
     Kind.PIRQ_LIMIT: ("xen.eoi_stack.exceeds_rate", "Xen irq.c irq_ratelimit"),
     Kind.VECTOR_ASSIGN: ("xen.vectors: acknowledge, assign_vector", "Xen irq.c assign_irq_vector"),
+    Kind.PCPU_OFFLINE: ("xen.vectors.fix_up; procedures.offline", "Xen irq.c fixup_irqs"),
     Kind.VECTOR_FREE: ("xen.vectors.clean_up", "Xen irq.c irq_move_cleanup_interrupt"),
     Kind.PORT_RAISE: ("xen.two_level.raise_port", "Xen 2l.c evtchn_2l_set_pending"),
     Kind.UPCALL_MARK: ("xen.two_level.mark_events_pending", "Xen domain.c vcpu_mark_events_pending"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from exitless.bits import units
+from exitless.cli.live import how_they_deliver
 from exitless.cli.main import near
 from exitless.cli.moments import Card
 from exitless.cli.output import Patience, console, open_whole, size, write_whole
@@ -19,9 +20,10 @@ from exitless.record.store import is_record, read
 from exitless.scenario import library_names, quantity
 from exitless.traces.reader import open_reader
 from exitless.traces.recording import record_of
+from exitless.view.lanes import sources_of
 from exitless.view.page import page, pick
 from exitless.view.perfetto import Perfetto
-from exitless.view.scene import Scene, part, scene, sources_of
+from exitless.view.scene import Scene, part, scene
 from exitless.view.svg import svg
 from exitless.view.timeline import timeline
 
@@ -202,7 +204,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     out = console()
     if args.html:
-        write_whole(args.html, page(records, first, last, args.source, nth, cards=cards).encode())
+        write_whole(
+            args.html, page(records, first, last, args.source, nth, cards=cards, says=how_they_deliver()).encode()
+        )
         told(out, args.html)
     if args.svg:
         scenes = [set_scene(args, records[0], first, last, nth, None)]

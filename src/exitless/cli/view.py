@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from exitless.cli import show
-from exitless.cli.live import LONGEST_PS, WINDOW_PS, Bench
+from exitless.cli.live import LONGEST_PS, WINDOW_PS, Bench, how_they_deliver
 from exitless.cli.simulating import add_scenario_options
 from exitless.errors import ScenarioError
 from exitless.record.block import Record
@@ -65,7 +65,7 @@ def served(args: argparse.Namespace) -> tuple[Callable[[], str], dict[str, Answe
 def looked_at(records: list[Record]) -> tuple[Callable[[], str], dict[str, Answer]]:
     """Make the page of records that are there already; it asks for the interrupts of a window as they are looked at."""
     ways: list[Ways] = []
-    text = written({**document(records, budget=MOST_ROWS, keep=ways), "served": True})
+    text = written({**document(records, budget=MOST_ROWS, keep=ways), "served": True, "says": how_they_deliver()})
 
     def window(request: dict[str, Any]) -> dict[str, Any]:
         number, low, high = (request.get(key) for key in ("record", "from", "to"))

@@ -37,6 +37,9 @@ def add_parser(subparsers: Any) -> None:
         "--enable", action="append", default=[], metavar="NAMES", help=f"one or more of {', '.join(MECHANISMS)}"
     )
     p.add_argument("--disable", action="append", default=[], metavar="NAMES", help="the same, to be switched off")
+    p.add_argument(
+        "--repair", action="store_true", help="put rows of a pasted table together that a mail program cut in two"
+    )
     p.add_argument("--cpu-hz", metavar="HZ", help='clock of a recording that holds none, for example "2.6 GHz"')
     p.add_argument("--json", metavar="FILE", help="write the prediction as JSON (- for standard output)")
     p.add_argument("--csv", metavar="FILE", help="write the rows of the prediction as CSV (- for standard output)")
@@ -102,8 +105,8 @@ def of_record(path: str) -> Seen:
     return seen
 
 
-def of_table(source: Source) -> Seen:
-    """Read a pasted table."""
+def of_table(source: Source, repair: bool) -> Seen:
+    """Read a pasted table; with ``repair`` rows are put together, and how many is said."""
     source.settle()
     try:
         text = source.read_at(0, MOST_TEXT).decode("utf-8")
@@ -111,10 +114,13 @@ def of_table(source: Source) -> Seen:
         raise unknown(source, f" or, of tables, {EXPECTED}") from None
     if not looks_pasted(text) and operations(text):
         return seen_of_cycles(text)
-    return seen_of(read_pasted(text, source.name))
+    table = read_pasted(text, source.name, repair)
+    if repair:
+        table.notes.append(f"repaired: {table.repaired} pieces of cut lines put together")
+    return seen_of(table)
 
 
-def seen_in(path: str, clock_hz: int) -> Seen:
+def seen_in(path: str, clock_hz: int, repair: bool = False) -> Seen:
     """Read whatever the file is. Errors: TraceError."""
     source = open_source(path)
     if is_record(source.head):
@@ -122,7 +128,7 @@ def seen_in(path: str, clock_hz: int) -> Seen:
         return of_record(path)
     with source:
         reader = reader_of(source, clock_hz)
-        return of_table(source) if reader is None else of_reader(reader)
+        return of_table(source, repair) if reader is None else of_reader(reader)
 
 
 def print_prediction(out: Console, d: dict[str, Any]) -> None:
@@ -189,7 +195,7 @@ def run(args: argparse.Namespace) -> int:
     for name in enable:
         if name in disable:
             raise ExitlessError(f"exitless whatif: {name} cannot be switched on and off at once")
-    seen = seen_in(args.file, frequency(args.cpu_hz))
+    seen = seen_in(args.file, frequency(args.cpu_hz), args.repair)
     if not seen.rows:
         raise TraceError(f"{args.file}: holds no VM exits; expected some, to predict what becomes of them")
     document = Prediction(seen, enable, disable).as_json("standard input" if args.file == "-" else args.file)

@@ -5,7 +5,7 @@ from typing import Final
 from exitless.bits.words import PACKED, clear_bit, set_bit
 from exitless.judge import laws
 from exitless.judge.case import Case
-from exitless.judge.vcpu import NONE, UNTOLD, Mode, Row, Vcpu, Window
+from exitless.judge.vcpu import NONE, UNKNOWN, UNTOLD, Mode, Row, Vcpu, Window
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, RunState
 
@@ -13,6 +13,7 @@ NMI: Final = 2
 UNTOLD_END: Final = -1
 SOFTWARE: Final = 6
 LAPIC: Final = 2
+NO_PIC: Final = 7
 CARRIERS: Final = frozenset({0, 32, 44, 45, 48, 49, 56, 85, 0x4E, 0x7C, 0x400, 0x402, 0x403})
 PORT_IO: Final = (30, 0x7B)
 HALTS: Final = (Exit.HLT, 0x78)
@@ -22,6 +23,9 @@ MERGED, MASKED, LEVEL = 1, 2, 4
 SPURIOUS: Final = 7
 PINS: Final = 16
 LOWEST: Final = 16
+# EOI in the APIC's page and as an MSR, as accesses to them are told.
+APIC_EOI, APIC_WRITTEN = 0xB0, 4096
+X2APIC_EOI, MSR_WRITTEN = 0x80B, 2**32
 # One NMI is taken and one more held pending, each by an entry of its own; and one entry may find them blocked.
 NMI_ENTRIES: Final = 3
 
@@ -58,6 +62,8 @@ def request(j: Case, v: Vcpu | None, row: Row) -> None:
 
 def init(j: Case, v: Vcpu | None, row: Row) -> None:
     """A guest sent an IPI; one without a vector may be an INIT, which resets local APICs of others when it arrives."""
+    if v is not None:
+        carried_out(j, v, row)
     if row[4] < 0:
         for other in j.vcpus:
             if other is not v:
@@ -75,12 +81,16 @@ def inject(j: Case, v: Vcpu | None, row: Row) -> None:
     if v.mode == Mode.GUEST:
         j.break_(laws.OUTSIDE, v, row, "the guest runs")
         v.mode = Mode.UNKNOWN
+    elif v.mode == Mode.UNKNOWN:
+        v.mode, v.reason = Mode.HYPERVISOR, UNKNOWN
     if row[5] == SOFTWARE:
         v.field = v.last = vector
         return
     if not j.marked and vector == v.last and j.threads and not v.apic.may_be_requested(vector):
         v.field = vector
         return
+    if v.slept is not None and not v.apic.may_be_requested(vector):
+        v.slept = None
     if v.slept is not None:
         j.break_(
             laws.RIGHTLY,
@@ -91,7 +101,9 @@ def inject(j: Case, v: Vcpu | None, row: Row) -> None:
         v.slept = None
     if v.field >= 0:
         j.break_(laws.ONCE, v, row, f"{name(v.field)} waits for the entry already")
-    if j.delivery:
+    if row[5] == NO_PIC and vector < LOWEST:
+        j.doubt(laws.LEGAL, v, row, f"{name(vector)} is no 8259's", j.foreign.setdefault(vector, []))
+    elif j.delivery:
         take(j, v, row, vector)
     v.field = v.last = vector
     v.told.add(vector)
@@ -103,7 +115,7 @@ def take(j: Case, v: Vcpu, row: Row, vector: int) -> None:
     apic = v.apic
     unasked = f"{name(vector)} is not requested"
     if not j.threads:
-        source = row[5] if row[5] >= 0 else j.sources.get(vector, NONE)
+        source = row[5] if row[5] not in (NONE, NO_PIC) else j.sources.get(vector, NONE)
         if source not in (NONE, LAPIC):
             return
         sure = source == LAPIC
@@ -178,10 +190,11 @@ def inject_again(j: Case, v: Vcpu | None, row: Row) -> None:
     if v.mode == Mode.GUEST:
         j.break_(laws.OUTSIDE, v, row, "the guest runs")
         v.mode = Mode.UNKNOWN
-    if v.last != UNTOLD and v.last != vector:
-        j.break_(
-            laws.AGAIN, v, row, f"{name(v.last)} was injected last" if v.last >= 0 else "nothing is to be repeated"
-        )
+    once = v.last
+    if Kind.VM_ENTRY in j.seen:
+        once = v.field if v.field != NONE else v.given
+    if once not in (UNTOLD, vector):
+        j.break_(laws.AGAIN, v, row, f"{name(once)} was injected last" if once >= 0 else "nothing is to be repeated")
         v.apic.forget()
         v.dirty = True
     v.field = v.last = vector
@@ -215,7 +228,7 @@ def end(j: Case, v: Vcpu | None, row: Row) -> None:
     """The guest ended an interrupt: a told vector, one that is not told (-1), or none (-2)."""
     if v is None:
         return
-    v.dirty = True
+    v.dirty = v.ending = True
     j.ended.add(row[4])
     ended = seen_end if j.delivery else unseen_end
     if not ended(j, v, row, row[4]):
@@ -227,6 +240,35 @@ def end(j: Case, v: Vcpu | None, row: Row) -> None:
     if v.mode == Mode.GUEST or (v.mode == Mode.HYPERVISOR and (v.reason not in CARRIERS or v.ends)):
         v.carrier = row
     v.ends += 1
+
+
+def access(j: Case, v: Vcpu | None, row: Row) -> None:
+    """The guest's access to a register of its local APIC was carried out; a write of EOI ends an interrupt."""
+    if v is None or not carried_out(j, v, row):
+        return
+    if row[1] == Kind.APIC_ACCESS:
+        ends = row[4] == APIC_EOI + APIC_WRITTEN
+    else:
+        ends = row[4] == X2APIC_EOI + MSR_WRITTEN
+    if ends:
+        v.wrote = row
+
+
+def carried_out(j: Case, v: Vcpu, row: Row) -> bool:
+    """Tell whether an access was carried out after an exit; a simulation shows it when the guest makes it."""
+    if v.mode == Mode.GUEST and not j.own:
+        j.break_(laws.CARRIED_OUT, v, row, "the guest runs")
+        v.mode = Mode.UNKNOWN
+    return v.mode == Mode.HYPERVISOR and not j.own
+
+
+def unended(j: Case, v: Vcpu) -> None:
+    """The guest goes on: what it wrote to EOI since the exit has ended an interrupt by now."""
+    row, v.wrote = v.wrote, None
+    if row is not None and not v.ending:
+        j.break_(laws.WRITTEN, v, row, "nothing was ended")
+        v.apic.end()
+    v.ending = False
 
 
 def seen_end(j: Case, v: Vcpu, row: Row, vector: int) -> bool:

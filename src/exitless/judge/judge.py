@@ -31,6 +31,8 @@ HANDLERS: Final[dict[int, Handler]] = {
     Kind.IOAPIC_SET: interrupts.line,
     Kind.IRQ_EOI: interrupts.end,
     Kind.EOI_SPARED: interrupts.spared,
+    Kind.APIC_ACCESS: interrupts.access,
+    Kind.MSR_ACCESS: interrupts.access,
     Kind.PIC_SET: interrupts.pic,
     Kind.VM_ENTRY: running.enter,
     Kind.VM_EXIT: running.leave,

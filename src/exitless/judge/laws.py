@@ -55,6 +55,14 @@ AGAIN: Final = Law(
     "inject.again", INJECT, "what is injected again is what was injected last",
     "SDM vmx.event-injection", (Kind.IRQ_REINJECT, Kind.IRQ_INJECT),
 )  # fmt: skip
+LEGAL: Final = Law(
+    "inject.legal", INJECT, "a vector below 16 is an 8259's; a local APIC neither accepts nor delivers one",
+    "SDM apic.acceptance", (Kind.IRQ_INJECT,),
+)  # fmt: skip
+CARRIED_OUT: Final = Law(
+    "access.outside", DELIVER, "an access that exits is carried out between the exit and the next entry",
+    "SDM apicv.accesses", (Kind.VM_EXIT, Kind.VM_ENTRY),
+)  # fmt: skip
 IN_SERVICE: Final = Law(
     "eoi.in-service", END, "an end of interrupt ends the highest vector in service",
     "SDM apic.eoi", (Kind.IRQ_EOI, Kind.IRQ_INJECT), False, True,
@@ -70,6 +78,10 @@ SOMETHING: Final = Law(
 CARRIED: Final = Law(
     "eoi.carried", END, "an end of interrupt comes with an exit that can carry it, at most one with each, or is spared",
     "SDM apicv.accesses", (Kind.IRQ_EOI, Kind.VM_ENTRY, Kind.VM_EXIT),
+)  # fmt: skip
+WRITTEN: Final = Law(
+    "eoi.written", END, "each write of the EOI register that exits ends an interrupt, or finds none",
+    "SDM apic.eoi", (Kind.IRQ_EOI, Kind.VM_ENTRY, Kind.VM_EXIT),
 )  # fmt: skip
 ARMED: Final = Law(
     "window.armed", WINDOW, "an interrupt-window exit comes only of a window that was armed for something pending",
@@ -95,6 +107,10 @@ DELIVERED: Final = Law(
     "entry.delivers", DELIVER, "an entry delivers what was injected for it",
     "SDM vmx.event-injection", (Kind.VM_ENTRY, Kind.IRQ_INJECT),
 )  # fmt: skip
+STOPPED: Final = Law(
+    "exit.before-leaving", DELIVER, "a vCPU gives its pCPU away only after its guest has exited there",
+    "SDM vmx.entry-order", (Kind.VM_EXIT, Kind.VM_ENTRY),
+)  # fmt: skip
 PLACED: Final = Law(
     "schedule.placed", SCHEDULE, "a vCPU enters and exits on the pCPU it was given, and on no other",
     "Xen vcpu.h runstates", (Kind.RUNSTATE, Kind.VM_ENTRY),
@@ -117,6 +133,6 @@ RIGHTLY: Final = Law(
 )  # fmt: skip
 
 LAWS: Final = (
-    REQUESTED, UNMASKED, HIGHEST, ONCE, OUTSIDE, AGAIN, IN_SERVICE, BACKED, SOMETHING, CARRIED, ARMED, USED, SHADOW,
-    PAIRED, ENTERED, DELIVERED, PLACED, CHAINED, WOKEN, KICKED, RIGHTLY,
+    REQUESTED, UNMASKED, HIGHEST, LEGAL, ONCE, OUTSIDE, AGAIN, IN_SERVICE, BACKED, SOMETHING, CARRIED, WRITTEN, ARMED,
+    USED, SHADOW, PAIRED, ENTERED, CARRIED_OUT, STOPPED, DELIVERED, PLACED, CHAINED, WOKEN, KICKED, RIGHTLY,
 )  # fmt: skip

@@ -4,13 +4,16 @@ from typing import Final
 
 from exitless.judge import laws
 from exitless.judge.case import Case
-from exitless.judge.interrupts import CARRIERS, HALTS, PORT_IO, PROGRESS, WINDOWS, name, settle
+from exitless.judge.interrupts import CARRIERS, HALTS, PORT_IO, PROGRESS, WINDOWS, name, settle, unended
 from exitless.judge.vcpu import NONE, RUNSTATE_NAMES, UNKNOWN, UNTOLD, Mode, Row, Vcpu, Window
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import RunState
 
 # After these exits of VMX, Linux may enter the guest again on a fast path that records no entry.
 FAST: Final = frozenset({UNKNOWN, Exit.HLT, Exit.MSR_WRITE, Exit.PREEMPTION_TIMER})
+NEVER: Final[frozenset[int]] = frozenset()
+# Exits that Xen's device model may carry out: the vCPU counts as offline meanwhile, and nobody resets its local APIC.
+EMULATED: Final = frozenset({*PORT_IO, Exit.EPT_VIOLATION, 49, 0x400})
 # What an exit of an interrupt window says that opens at the HLT where the exit before it stood.
 AT_HLT: Final = 1
 # Both 8259s' ports, and those of their edge and level registers; an exit of port I/O has its port in bits 16 to 31.
@@ -32,6 +35,8 @@ def enter(j: Case, v: Vcpu | None, row: Row) -> None:
         return
     if v.carrier is not None:
         settle(j, v)
+    unended(j, v)
+    v.entered = row[2]
     if v.resets:
         v.forget_apic()
         v.resets = False
@@ -56,6 +61,7 @@ def enter(j: Case, v: Vcpu | None, row: Row) -> None:
             v.window = Window.PERHAPS
     v.quiet = v.mode == Mode.HYPERVISOR and v.field == NONE and not v.nmis
     v.mode = Mode.GUEST
+    v.given = v.field
     v.field = NONE
     v.nmis = max(0, v.nmis - 1)
 
@@ -70,7 +76,7 @@ def leave(j: Case, v: Vcpu | None, row: Row) -> None:
             v.carrier = None
         settle(j, v)
     placed(j, v, row)
-    if v.mode == Mode.HYPERVISOR and v.reason not in FAST:
+    if v.mode == Mode.HYPERVISOR and v.reason not in (FAST if j.threads else NEVER):
         j.break_(laws.ENTERED, v, row, "it has exited already and was not entered since")
     v.open = False
     if reason in WINDOWS:
@@ -90,6 +96,7 @@ def leave(j: Case, v: Vcpu | None, row: Row) -> None:
     v.mode = Mode.HYPERVISOR
     v.reason = reason
     v.ends = 0
+    v.wrote, v.ending = None, False
     v.fresh.clear()
     v.field = NONE
 
@@ -97,7 +104,7 @@ def leave(j: Case, v: Vcpu | None, row: Row) -> None:
 def armed_for_nothing(j: Case, v: Vcpu, row: Row) -> None:
     """An interrupt window opens that had no reason, unless the one in service had been ended."""
     waits, served = v.apic.highest_request(), v.apic.in_service()
-    if waits >= 0 and served >= 0:
+    if waits >= 0 and served >= 0 and waits not in v.fresh:
         why = f"nothing could be taken: {name(served)} is in service, its end is missing"
         if served in j.ended:
             j.break_(laws.ARMED, v, row, why, laws.END)
@@ -112,6 +119,9 @@ def runstate(j: Case, v: Vcpu | None, row: Row) -> None:
     if v is None:
         return
     _, _, pcpu, place, old, new = row
+    if old == RunState.RUNNING and v.mode == Mode.GUEST and v.entered == pcpu:
+        j.break_(laws.STOPPED, v, row, "the guest runs")
+        v.mode = Mode.UNKNOWN
     if old == RunState.BLOCKED and new == RunState.RUNNABLE:
         if v.runs == RunState.BLOCKED and not v.woken:
             j.break_(laws.WOKEN, v, row, "nobody woke it")
@@ -131,7 +141,7 @@ def runstate(j: Case, v: Vcpu | None, row: Row) -> None:
     if old == RunState.RUNNING and j.on.get(pcpu) == place:
         j.on[pcpu] = NONE
     v.runs, v.pcpu = new, UNKNOWN
-    if new == RunState.OFFLINE:
+    if new == RunState.OFFLINE and not (v.mode == Mode.HYPERVISOR and v.reason in EMULATED):
         v.forget_apic()
     if new == RunState.BLOCKED:
         block(j, v, row)

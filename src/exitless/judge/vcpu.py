@@ -41,11 +41,12 @@ class Vcpu:
 
     Shapes: ``fresh`` are requests that another CPU made since the last exit, which the hypervisor need not have seen;
     ``told`` and ``asked`` the vectors injected and requested since all was unknown (``blank``). ``field`` is the vector
-    in the entry-injection field, ``last`` the one that was in it last. ``runs`` is the runstate and ``pcpu`` where;
-    ``owed`` is the request that must wake it, ``slept`` the moment it went to sleep over a request. ``overtaken`` is a
-    vector in service over which a masked one was injected, with the number of that finding. ``nmis`` are entries that
-    may inject an NMI, of which no tracer tells; ``resets`` tells that an INIT may be on its way, ``quiet`` that
-    the last entry injected nothing.
+    in the entry-injection field, ``given`` the one that the last entry injected, ``last`` the one that was in it last.
+    ``runs`` is the runstate and ``pcpu`` where; ``owed`` is the request that must wake it, ``slept`` the moment it went
+    to sleep over a request. ``overtaken`` is a vector in service over which a masked one was injected, with the number
+    of that finding. ``nmis`` are entries that may inject an NMI, of which no tracer tells; ``resets`` tells that an
+    INIT may be on its way, ``quiet`` that the last entry injected nothing. ``entered`` is the pCPU of the last entry;
+    ``wrote`` a write of the EOI register since the exit, ``ending`` whether an end was told since.
     """
 
     def __init__(self, place: int) -> None:
@@ -60,8 +61,11 @@ class Vcpu:
         self.ends = 0
         self.carrier: Row | None = None
         self.field = UNTOLD
+        self.given = UNTOLD
         self.last = UNTOLD
-        self.entered = False
+        self.entered = UNKNOWN
+        self.wrote: Row | None = None
+        self.ending = False
         self.closed = False
         self.window = Window.PERHAPS
         self.open = False
@@ -100,7 +104,7 @@ class Vcpu:
         self.told.clear()
         self.asked.clear()
         self.blank = True
-        self.field = self.last = UNTOLD
+        self.field = self.given = self.last = UNTOLD
         self.dirty = True
         self.overtaken = (NONE, NONE)
 
@@ -108,8 +112,9 @@ class Vcpu:
         """Events were lost: nothing is known any more."""
         self.forget_apic()
         self.mode = Mode.UNKNOWN
-        self.carrier = None
-        self.closed = False
+        self.carrier = self.wrote = None
+        self.closed = self.ending = False
+        self.entered = UNKNOWN
         self.window = Window.PERHAPS
         self.open = False
         self.runs = self.pcpu = UNKNOWN

@@ -59,6 +59,13 @@ class Columns:
         self.flushed += self.fill
         self.fill = 0
 
+    def give(self, sink: Sink) -> None:
+        """Hand what has been recorded to one more sink.
+
+        Interpreted code is to call this and not the sink: an array that it hands to a compiled function is never freed.
+        """
+        sink.block(self.cells, self.fill)
+
     def rows(self) -> i64:
         """Return how many rows have been recorded so far."""
         return self.flushed + self.fill

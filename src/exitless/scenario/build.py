@@ -14,7 +14,7 @@ from exitless.record.block import Header
 from exitless.record.sinks import Sink
 from exitless.scenario.costs import COST_NAMES, Preset
 from exitless.scenario.disks import add_sas
-from exitless.scenario.load import near
+from exitless.scenario.files import near
 from exitless.scenario.nics import add_nic
 from exitless.scenario.quantities import (
     LONGEST_PS,
@@ -96,6 +96,8 @@ def build(scenario: Scenario, name: str, mechanism_name: str, seed: int, length_
         add_load(maker, load, f"load[{n}]")
     for n, move in enumerate(scenario.move):
         maker.add_move(move.vm, move.vcpu, move.to, move.at, f"move[{n}]")
+    for n, offline in enumerate(scenario.offline):
+        maker.add_offline(offline.pcpu, offline.at, f"offline[{n}]")
     maker.finish()
     return Built(machine, header, preset, scenario, mechanism)
 
@@ -109,6 +111,7 @@ class Maker:
         self.mechanism = mechanism
         self.seed = seed
         self.kept: list[int] = []
+        self.going: set[int] = set()
         self.domains: dict[str, tuple[Domain, Vm]] = {}
         self.channels: dict[str, EventChannels] = {}
 
@@ -316,6 +319,21 @@ class Maker:
         within(to, 0, len(self.machine.pcpus) - 1, f"{where}.to")
         vcpu = self.machine.vcpus[domain.first + index]
         self.machine.schedule_move(vcpu, to, time_within(at, 0, LONGEST_PS, f"{where}.at"))
+
+    def add_offline(self, pcpu: int, at: str, where: str) -> None:
+        """Plan that a pCPU goes offline."""
+        m = self.machine
+        if self.mechanism.route == ROUTE_DIRECT:
+            raise ScenarioError(
+                f"{where}: {self.mechanism.name} ties vectors to the guest's own numbers; no pCPU can go"
+            )
+        if pcpu == 0:
+            raise ScenarioError(f"{where}.pcpu: pCPU0 cannot go offline; Xen refuses")
+        within(pcpu, 1, len(m.pcpus) - 1, f"{where}.pcpu")
+        if pcpu in self.going:
+            raise ScenarioError(f"{where}.pcpu: pCPU{pcpu} goes offline already")
+        self.going.add(pcpu)
+        m.schedule_offline(pcpu, time_within(at, 0, LONGEST_PS, f"{where}.at"))
 
     def finish(self) -> None:
         """Start the host: every vCPU is runnable and waits; every pCPU is asked to schedule."""

@@ -120,6 +120,13 @@ class Move(msgspec.Struct, forbid_unknown_fields=True):
     vcpu: int = 0
 
 
+class Offline(msgspec.Struct, forbid_unknown_fields=True):
+    """``[[offline]]``: the administrator takes a pCPU offline at a time; pCPU 0 always stays."""
+
+    pcpu: int
+    at: str
+
+
 class Run(msgspec.Struct, forbid_unknown_fields=True):
     """``[run]``: length, seed, the mechanisms to compare."""
 
@@ -173,6 +180,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
     device: list[Device] = []
     load: list[Load] = []
     move: list[Move] = []
+    offline: list[Offline] = []
     run: Run = msgspec.field(default_factory=Run)
     switches: Switches = msgspec.field(default_factory=Switches)
     expect: Expect = msgspec.field(default_factory=Expect)
@@ -181,6 +189,6 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
 
 
 TABLES: dict[str, Any] = {
-    "": Scenario, "host": Host, "vm": Vm, "device": Device, "load": Load, "move": Move, "run": Run,
+    "": Scenario, "host": Host, "vm": Vm, "device": Device, "load": Load, "move": Move, "offline": Offline, "run": Run,
     "switches": Switches, "expect": Expect,
 }  # fmt: skip

@@ -28,7 +28,8 @@ class Core:
     """State of a host and the primitives every floor above uses.
 
     ``costs`` holds ps a step, by :class:`~exitless.sim.costs.Cost`. ``spent`` is what the effect under way has
-    charged so far: the next phase of that pCPU begins that much later.
+    charged so far: the next phase of that pCPU begins that much later. ``leaving`` is the pCPU for which all of them
+    stop because it goes offline, -1 for none.
     """
 
     def __init__(self, pcpus: i64, sinks: list[Sink]) -> None:
@@ -51,6 +52,7 @@ class Core:
         self.rescan_pir: i64 = 1
         self.suppressed_posts: i64 = 0
         self.idle_polls: i64 = 1
+        self.leaving: i64 = -1
         self.assist_while_blocked: i64 = 0
         i: i64 = 0
         while i < pcpus:

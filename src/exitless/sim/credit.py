@@ -113,7 +113,7 @@ class CreditHost(Softirqs):
         if weights == 0:
             self.balance = 0
             return
-        total: i64 = most * len(self.pcpus)
+        total: i64 = most * self.online_pcpus()
         owed: i64 = 0
         if self.balance < 0:
             owed = -self.balance
@@ -135,6 +135,13 @@ class CreditHost(Softirqs):
                     fair = peak
                 self.credit_pay(d, (fair + active - 1) // active, (cap + active - 1) // active, most)
         self.sort_queues()
+
+    def online_pcpus(self) -> i64:
+        """Return how many pCPUs are online."""
+        count: i64 = 0
+        for p in self.pcpus:
+            count += p.online
+        return count
 
     def active_in(self, domain: Domain) -> i64:
         """Return how many vCPUs of a domain take part in the accounting."""

@@ -65,6 +65,8 @@ class Machine(Watching):
             self.timer_fires(self.pcpus[x])
         elif event == Event.MOVE:
             self.move(self.vcpus[x], calendar.y)
+        elif event == Event.OFFLINE:
+            self.stop_for(x)
         elif event == Event.ARRIVAL:
             self.arrival(self.vcpus[x], calendar.y)
         else:
@@ -107,10 +109,12 @@ class Machine(Watching):
                 self.enter_root(pcpu)
                 self.tick_resumes(pcpu)
                 self.start_softirq(pcpu)
+        elif pcpu.phase == Phase.DYING and deliverable(pcpu.lapic) >= 0:
+            self.start_irq(pcpu, acknowledge(pcpu.lapic), Resume.DYING)
 
     def move(self, vcpu: Vcpu, pcpu: i64) -> None:
-        """The administrator moves a vCPU."""
-        if vcpu.pcpu == pcpu:
+        """The administrator moves a vCPU; to a pCPU that is offline nobody can be moved."""
+        if vcpu.pcpu == pcpu or self.pcpus[pcpu].online == 0:
             return
         vcpu.move_to = pcpu
         vcpu.move_pins = 1
@@ -120,8 +124,9 @@ class Machine(Watching):
             self.send(where, HostVector.EVENT_CHECK, self.costs[Cost.IPI_FLIGHT])
         elif vcpu.queued != 0:
             self.dequeue(vcpu)
-            self.finish_move(vcpu)
+            self.finish_move(self.pcpus[pcpu], vcpu)
             self.resume(self.pcpus[pcpu], vcpu)
+            self.send(pcpu, HostVector.EVENT_CHECK, self.costs[Cost.IPI_FLIGHT])
 
     def arrival(self, vcpu: Vcpu, port: i64) -> None:
         """Something for a vCPU comes from outside the model: an interrupt of the load with that number."""

@@ -96,6 +96,10 @@ class PendingEoi(Signals):
         if not mark_ready(here.eoi_stack, irq.number):
             return
         self.charge(here, Cost.EOI_READY)
+        self.flush_ready(here)
+
+    def flush_ready(self, here: Pcpu) -> None:
+        """Give the local APIC an EOI for every entry that is ready, from the top. Cites: Xen irq.c flush_ready_eoi"""
         vector: i64 = pop_ready(here.eoi_stack)
         while vector >= 0:
             end_of_interrupt(here.lapic)

@@ -58,8 +58,18 @@ class Root(Workload):
             self.pv_return(pcpu, self.vcpus[pcpu.current])
         elif phase == Phase.PV_CALL:
             self.pv_call(pcpu, self.vcpus[pcpu.current], argument)
+        elif phase == Phase.DYING or phase == Phase.DRAINING:
+            self.goes_offline(pcpu, phase)
         else:
             raise Impossible("a pCPU's phase has no meaning")
+
+    def goes_offline(self, pcpu: Pcpu, phase: i64) -> None:
+        """A phase of a pCPU that goes offline is over."""
+        raise Impossible("only a host that stops has a pCPU that goes offline")
+
+    def window_goes_on(self, pcpu: Pcpu) -> None:
+        """A pCPU that goes offline has handled an interrupt that came before."""
+        raise Impossible("only a host that stops has a pCPU that goes offline")
 
     def exited(self, pcpu: Pcpu, vcpu: Vcpu, reason: i64) -> None:
         """The exit itself is over: the handler of its reason begins."""
@@ -282,6 +292,8 @@ class Root(Workload):
             self.assist_tail(pcpu)
         elif pcpu.resume == Resume.EXIT_PATH:
             self.start_assist(pcpu)
+        elif pcpu.resume == Resume.DYING:
+            self.window_goes_on(pcpu)
         else:
             self.loop(pcpu)
 

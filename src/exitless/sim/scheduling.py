@@ -60,7 +60,17 @@ class Scheduling(Credit2Host):
             self.credit_tickle(here, vcpu)
 
     def choose(self, pcpu: Pcpu) -> i64:
-        """The scheduler's decision on ``pcpu``. Returns: the vCPU that runs next, -1 for idle."""
+        """The scheduler's decision on ``pcpu``: idle for whoever has to stop, else its own.
+
+        Returns: the vCPU that runs next, -1 for idle.
+        """
+        if self.leaving >= 0:
+            if self.scheduler == Scheduler.CREDIT:
+                self.credit_burn(pcpu)
+            else:
+                self.credit2_burn(pcpu)
+            pcpu.slice_end = -1
+            return -1
         if self.scheduler == Scheduler.CREDIT2:
             return self.credit2_choose(pcpu)
         return self.credit_choose(pcpu)
@@ -83,7 +93,7 @@ class Scheduling(Credit2Host):
         self.set_runstate(vcpu, RunState.RUNNABLE, here.number)
         migrated: i64 = 0
         if vcpu.move_to >= 0 and vcpu.switching == 0:
-            self.finish_move(vcpu)
+            self.finish_move(here, vcpu)
             migrated = 1
         if self.scheduler == Scheduler.CREDIT2:
             self.credit2_wake(here, vcpu)
@@ -95,7 +105,16 @@ class Scheduling(Credit2Host):
         if vcpu.queued != 0:
             self.dequeue(vcpu)
         if vcpu.pcpu != pcpu.number:
-            self.home(vcpu, pcpu.number)
+            self.rehome(pcpu, vcpu, pcpu.number)
+
+    def rehome(self, here: Pcpu, vcpu: Vcpu, pcpu: i64) -> None:
+        """A vCPU belongs to another pCPU, whose local APIC may have to be set for its timer.
+
+        Cites: Xen timer.c activate_timer
+        """
+        self.home(vcpu, pcpu)
+        if vcpu.timer_at >= 0:
+            self.timer_is_set(here, self.pcpus[pcpu], vcpu.timer_at)
 
     def leave(self, pcpu: Pcpu) -> None:
         """The running vCPU stops running on ``pcpu``: its runstate changes, and it waits, is blocked or parked.
@@ -137,17 +156,17 @@ class Scheduling(Credit2Host):
         if v.move_to >= 0:
             if v.queued != 0:
                 self.dequeue(v)
-            self.finish_move(v)
+            self.finish_move(pcpu, v)
             waits = 1
         if waits != 0:
             self.resume(pcpu, v)
 
-    def finish_move(self, vcpu: Vcpu) -> None:
+    def finish_move(self, here: Pcpu, vcpu: Vcpu) -> None:
         """A vCPU that was asked to move belongs to its new pCPU; interrupts bound to it shall follow lazily.
 
         Cites: Xen core.c sched_unit_migrate_finish, Xen irq.c irq_set_affinity
         """
-        self.home(vcpu, vcpu.move_to)
+        self.rehome(here, vcpu, vcpu.move_to)
         if vcpu.move_pins != 0:
             vcpu.pinned = vcpu.move_to
         vcpu.move_to = -1

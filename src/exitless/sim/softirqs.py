@@ -58,12 +58,12 @@ class Softirqs(Core):
         self.raise_softirq_on(here, target, Softirq.SCHEDULE)
 
     def is_idle(self, pcpu: Pcpu) -> bool:
-        """Tell whether a pCPU idles and has not been asked to choose."""
-        return pcpu.current < 0 and pcpu.tickled == 0
+        """Tell whether a pCPU is there, idles and has not been asked to choose."""
+        return pcpu.current < 0 and pcpu.tickled == 0 and pcpu.online != 0
 
     def may_run(self, vcpu: Vcpu, pcpu: i64) -> bool:
-        """Tell whether hard affinity lets a vCPU run on a pCPU."""
-        return vcpu.pinned < 0 or vcpu.pinned == pcpu
+        """Tell whether hard affinity lets a vCPU run on a pCPU, which has to be there."""
+        return (vcpu.pinned < 0 or vcpu.pinned == pcpu) and self.pcpus[pcpu].online != 0
 
     def is_runnable(self, vcpu: Vcpu) -> bool:
         """Tell whether nothing but the lack of a pCPU keeps a vCPU from running."""

@@ -45,6 +45,7 @@ class Event:
     TIMER: Final = 8  # x pCPU: the local APIC timer of this pCPU fires
     MOVE: Final = 9  # x vCPU, y pCPU: the administrator moves a vCPU
     ARRIVAL: Final = 10  # x vCPU, y number: something from outside the model, for replay and for loads
+    OFFLINE: Final = 11  # x pCPU: the administrator takes it offline
 
 
 class Phase:
@@ -61,6 +62,9 @@ class Phase:
     PV_RETURN: Final = 8
     PROCESSING: Final = 9
     PV_CALL: Final = 10
+    STOPPED: Final = 11
+    DYING: Final = 12
+    DRAINING: Final = 13
 
 
 class Resume:
@@ -71,6 +75,7 @@ class Resume:
     SOFTIRQ_LOOP: Final = 2
     PV_PATH: Final = 3
     IDLE_PATH: Final = 4
+    DYING: Final = 5
 
 
 class Softirq:
@@ -96,7 +101,7 @@ class Pcpu:
     ``current`` is the vCPU the scheduler chose (-1 idle), ``loaded`` the one whose state is in the registers,
     ``saving`` the one whose state is still being saved. ``softirqs`` is a bit mask by softirq number. ``tickled`` is 1
     from when it is asked to choose for somebody until it does; ``last_tickled`` where it looked for an idle pCPU last;
-    ``heaviest`` is the greatest weight in its run queue. Times are in ps.
+    ``heaviest`` is the greatest weight in its run queue; ``online`` 0 once it has gone offline. Times are in ps.
     Shapes: ``queue`` vCPU numbers waiting, best first; with credit2 the first pCPU of a run queue holds it for all.
         ``homed`` the numbers of the vCPUs that belong to this pCPU, whose timers are its own, in their order.
     """
@@ -125,6 +130,7 @@ class Pcpu:
         self.last_tickled: i64 = number
         self.stole_at: i64 = -1
         self.heaviest: i64 = DEFAULT_WEIGHT
+        self.online: i64 = 1
         self.blocked_list: list[i64] = []
         self.dpci: list[i64] = []
         self.tasklets: list[i64] = []
@@ -170,6 +176,7 @@ class Irq(HostIrq):
 
     ``ack`` is one of AckType, ``bound`` the account of the one guest it is bound to, ``held_on`` the pCPU that put
     it on its pending-EOI stack last (-1 none), ``forced_at`` when Xen ends it if the guest has not (ps, -1 not armed).
+    ``left`` is the vector that it had on a pCPU which goes offline, while that is looked for.
     ``taken`` counts do_IRQ for it, ``raised`` what became a request or an event, ``merged`` what met one on its way,
     ``dropped`` what came too often (``rate``). ``off`` is 1 while it is switched off for that, ``held`` 1 when its
     device has a message to send then.
@@ -182,6 +189,7 @@ class Irq(HostIrq):
         self.ack: i64 = AckType.NONE
         self.bound: PirqGuest = PirqGuest(AckType.NONE, 1)
         self.held_on: i64 = -1
+        self.left: i64 = 0
         self.forced_at: i64 = -1
         self.taken: i64 = 0
         self.raised: i64 = 0

@@ -35,15 +35,15 @@ from exitless.arch.xen.vectors import owner_of
 from exitless.bits.words import PACKED, has_bit, set_bit, shl, zeros
 from exitless.record.sinks import Sink
 from exitless.sim.guest import Frame
-from exitless.sim.root import Root
 from exitless.sim.state import Irq, Mode, Pcpu, Phase, Softirq, Source, Vcpu
+from exitless.sim.stopping import Stopping
 from exitless.vocab.exits import Exit
 
 UPCALL_RETURNS: Final = 7
 LAWS: Final = 16
 
 
-class Watching(Root):
+class Watching(Stopping):
     """The laws of a host that runs. ``law_broken`` is the first that broke, ``law_vcpu`` whose, ``law_time`` when in
     ps.
 

@@ -6,11 +6,9 @@ a window asked for once more, or by the guest's own instruction. It takes rows i
 
 from typing import Final
 
-from librt.vecs import vec
 from mypy_extensions import i64
 
-from exitless.record.columns import WHERE, A, B, kind_of, pcpu_of, vcpu_of
-from exitless.record.sinks import Sink
+from exitless.record.row_sink import RowSink
 from exitless.study.times import Counts, Slots
 from exitless.vocab.kinds import Kind
 
@@ -84,7 +82,7 @@ class Follows:
         self.origin: dict[int, int] = {}
 
 
-class Causes(Sink):
+class Causes(RowSink):
     """All causes of one recording. ``messages`` counts what was sent through a guest's interrupt controllers."""
 
     def __init__(self) -> None:
@@ -101,14 +99,6 @@ class Causes(Sink):
         self.sent_vector: Slots = Slots()
         self.sent_number: dict[int, int] = {}
         self.last_accept: Slots = Slots()
-
-    def block(self, cells: vec[i64], count: i64) -> None:
-        """Follow a block of rows, in the order of time."""
-        n: i64 = 0
-        while n < count:
-            where: i64 = cells[n + WHERE]
-            self.one(cells[n], kind_of(where), pcpu_of(where), vcpu_of(where), cells[n + A], cells[n + B])
-            n += 1
 
     def one(self, time: i64, kind: i64, pcpu: i64, vcpu: i64, a: i64, b: i64) -> None:
         """Follow one row."""

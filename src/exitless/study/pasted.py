@@ -155,6 +155,7 @@ def read_pasted(text: str, source: str, repair: bool = False) -> Pasted:
         return table
     if any("Total Samples:" in line for line in lines.lines):
         raise TraceError(
-            f"{source}: the line Total Samples stands alone; expected the rows of exits by reason before it"
+            f"{source}: the line Total Samples stands alone; expected rows of exits by reason before it, whole ones "
+            "or, with --repair, cut in two"
         )
     raise TraceError(f"{source}: {EXPECTED}")

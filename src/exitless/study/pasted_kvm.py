@@ -12,6 +12,7 @@ FIRST: Final = re.compile(r"\s*(VM-EXIT|Event name|MMIO Access|IO Port Access|[A
 COLUMNS: Final = re.compile(r"(Samples?%|Time%|(?:(?:Min|Max|Avg|Mean)\s+)?[Tt]ime(?!%))(?:\s*\((ns|us|ms|s)\))?")
 EXITS: Final = ("VM-EXIT", "Event name")
 ROW: Final = re.compile(rf"\s*(\S(?:.*?\S)?)\s+({NUMBER})\s+({NUMBER}\s?%.*)")
+CUT: Final = re.compile(rf"\s*[A-Za-z][\w ]*\s+({NUMBER})\s*")
 TOTAL: Final = re.compile(
     rf"\s*Total Samples:\s*({NUMBER}),?(?:\s*Total events handled time:\s*({NUMBER})\s?([nmuµ]?s))?"
 )
@@ -83,7 +84,7 @@ def repair_kvm_stat(text: Text) -> None:
         line = text.lines[at]
         pieces = text.lines[at : at + MOST_PIECES]
         begun = heading(line)
-        if begun is not None or (columns is not None and ROW.fullmatch(line)):
+        if begun is not None or (columns is not None and (ROW.fullmatch(line) or CUT.fullmatch(line))):
             for more in (2, 3):
                 joined = " ".join(piece.strip() for piece in pieces[:more])
                 tail = pieces[more - 1].strip() if len(pieces) >= more else ""

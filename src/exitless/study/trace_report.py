@@ -41,6 +41,7 @@ class Facts:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     commands: dict[int, str] = field(default_factory=dict)
+    guessed_vcpus: int = 0
 
 
 def by_vector(counts: dict[int, int]) -> dict[str, int]:
@@ -56,7 +57,7 @@ class TraceReport:
 
     def block(self, columns: Columns) -> None:
         """Count a block of rows, in the order of time."""
-        self.totals.block(columns.cells, columns.fill)
+        columns.give(self.totals)
 
     def reasons(self, facts: Facts) -> dict[str, dict[str, Any]]:
         """Return exits by reason, most frequent first; ``share`` is the part of all time from exit to entry.
@@ -147,6 +148,23 @@ class TraceReport:
             mine[name] = mine.get(name, 0) + count
         return dict(sorted(total.items(), key=lambda item: -item[1])), by_vm
 
+    def marks(self, facts: Facts) -> dict[str, int]:
+        """Count what is not as it was recorded, or not all of it.
+
+        Exits without the entry that ends their time, and those of them that a lost interval cut; exits of which nothing
+        tells whose they are; EOIs that met none in service; vCPUs whose machine is a guess; lines that a repair put
+        together, and those that lost quotation marks, which whoever repairs fills in.
+        """
+        seen = self.totals
+        exits = sum(int(reason.count) for reason in seen.reasons.found)
+        timed = sum(reason.times.count() for reason in seen.reasons.found)
+        unowned = sum(int(cpu.exits) for key, cpu in zip(seen.keys, seen.cpus, strict=True) if key < 0)
+        return {
+            "exits_without_entry": exits - timed, "exits_cut_by_loss": int(seen.cut), "exits_without_vcpu": unowned,
+            "eois_without_vector": int(seen.eois_unmatched), "vcpus_of_guessed_machine": facts.guessed_vcpus,
+            "lines_repaired": 0, "lines_quoted": 0,
+        }  # fmt: skip
+
     def as_json(self, facts: Facts) -> dict[str, Any]:
         """Make the document of the command ``read``."""
         seen = self.totals
@@ -169,7 +187,7 @@ class TraceReport:
             "halts": seen.halts, "hypercalls": calls, "hypercalls_by_vm": calls_by_vm, "host_vectors": hosts,
             "host_irqs": {str(irq): n for irq, n in seen.host_irqs.counted().items()},
             "windows_armed": {f"0x{v:02x}": x.windows for v, x in self.vectors() if x.windows},
-            "eoi_without_vector": seen.eois_unmatched,
+            "eoi_without_vector": seen.eois_unmatched, "marks": self.marks(facts),
         }  # fmt: skip
 
 

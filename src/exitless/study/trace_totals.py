@@ -9,8 +9,7 @@ from librt.vecs import vec
 from mypy_extensions import i64
 
 from exitless.bits.words import reaching, zeros
-from exitless.record.columns import WHERE, A, B, kind_of, pcpu_of, vcpu_of
-from exitless.record.sinks import Sink
+from exitless.record.row_sink import RowSink
 from exitless.study.times import Counts, Times
 from exitless.study.trace_parts import (
     ACCEPTED,
@@ -36,13 +35,13 @@ FEW_IRQS: Final = 1024
 Row = tuple[int, int, int, int, int, int]
 
 
-class Totals(Sink):
+class Totals(RowSink):
     """What has been counted and timed of one recording.
 
     Shapes: ``vcpu`` and ``pcpu`` have, by number, the place plus one in ``cpus`` of a vCPU, and of who stands in for
     unknown ones on a pCPU; ``keys`` says whose each of ``cpus`` is: a vCPU's number, or -2 less the pCPU's. ``vector``
     has each vector's place plus one in ``vectors``, ``numbers`` the numbers of those. ``transitions`` counts by old
-    runstate times 4 plus new.
+    runstate times 4 plus new. ``cut`` counts exits whose entry a lost interval may hold.
     """
 
     def __init__(self) -> None:
@@ -66,16 +65,10 @@ class Totals(Sink):
         self.accepts: i64 = 0
         self.eois_told: i64 = 0
         self.eois_unmatched: i64 = 0
+        self.cut: i64 = 0
 
-    def block(self, cells: vec[i64], count: i64) -> None:
-        """Count a block of rows, in the order of time."""
-        n: i64 = 0
-        while n < count:
-            where: i64 = cells[n + WHERE]
-            self._row(cells[n], kind_of(where), pcpu_of(where), vcpu_of(where), cells[n + A], cells[n + B])
-            n += 1
-
-    def _row(self, time: i64, kind: i64, pcpu: i64, vcpu: i64, a: i64, b: i64) -> None:
+    def one(self, time: i64, kind: i64, pcpu: i64, vcpu: i64, a: i64, b: i64) -> None:
+        """Count one row."""
         if kind == Kind.VM_EXIT:
             self._exit(time, pcpu, self._cpu(pcpu, vcpu), a)
         elif kind == Kind.VM_ENTRY:
@@ -289,6 +282,8 @@ class Totals(Sink):
         for n in range(len(self.cpus)):
             cpu = self.cpus[n]
             if cpu.pcpu == pcpu or (self.keys[n] >= 0 and cpu.state != RunState.RUNNING):
+                if cpu.exited >= 0:
+                    self.cut += 1
                 cpu.forget()
         if pcpu in self.idle:
             self.idle[pcpu].forget()

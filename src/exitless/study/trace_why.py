@@ -29,7 +29,7 @@ class Why:
     def block(self, columns: Columns) -> None:
         """Follow a block of rows, in the order of time."""
         for sink in (self.causes, self.waking, self.over):
-            sink.block(columns.cells, columns.fill)
+            columns.give(sink)
 
     def as_json(self, facts: Facts, report: dict[str, Any]) -> dict[str, Any]:
         """Make the fields that ``read`` has beside its report; ``report`` is that report."""

@@ -6,11 +6,9 @@ interrupt is the waker.
 
 from typing import Final
 
-from librt.vecs import vec
 from mypy_extensions import i64
 
-from exitless.record.columns import WHERE, A, B, kind_of, pcpu_of, vcpu_of
-from exitless.record.sinks import Sink
+from exitless.record.row_sink import RowSink
 from exitless.study.times import Slots, Times
 from exitless.vocab.kinds import Kind, RunState
 
@@ -64,7 +62,7 @@ class Waits:
         self.shrunk: i64 = 0
 
 
-class Waking(Sink):
+class Waking(RowSink):
     """All wake-ups of one recording."""
 
     def __init__(self) -> None:
@@ -75,14 +73,6 @@ class Waking(Sink):
         self.called: Slots = Slots()
         self.stays: i64 = 0
         self.halts: i64 = 0
-
-    def block(self, cells: vec[i64], count: i64) -> None:
-        """Follow a block of rows, in the order of time."""
-        n: i64 = 0
-        while n < count:
-            where: i64 = cells[n + WHERE]
-            self.one(cells[n], kind_of(where), pcpu_of(where), vcpu_of(where), cells[n + A], cells[n + B])
-            n += 1
 
     def one(self, time: i64, kind: i64, pcpu: i64, vcpu: i64, a: i64, b: i64) -> None:
         """Follow one row."""

@@ -105,7 +105,7 @@ def seen_of(table: Pasted) -> Seen:
         seen = reasons(table)
     seen.format = table.format
     seen.total = table.total
-    seen.notes[:0] = table.notes
+    seen.notes[:0] = [*table.notes, *(f"partial result: {problem}" for problem in table.problems)]
     listed = sum(n for reason, n in seen.rows.items() if reason not in seen.no_exits)
     if seen.total is not None and seen.total > listed:
         rest = seen.total - listed

@@ -75,7 +75,9 @@ class LinuxReader(Reader):
             self.notes.append(
                 "the clock is local to each pCPU, so times between pCPUs may be wrong; record with -C mono"
             )
-        if sentence := threads.name_machines():
+        sentence = threads.name_machines()
+        self.guessed_vcpus = threads.guessed
+        if sentence:
             self.notes.append(sentence)
         if threads.doubtful:
             self.notes.append(

@@ -46,6 +46,8 @@ MSR_WRITTEN: Final = 2**32
 APIC_PAGE: Final = 0xFEE00
 MMIO_WRITE: Final = 2
 IDLE: Final = 0
+# A halt that took longer, in ns, is none: eleven days.
+LONGEST_HALT: Final = 10**15
 # prev_state of sched_switch: these bits say that the thread sleeps or is dead; none of them, that it could go on.
 ASLEEP: Final = 0xFF
 DEAD: Final = 0x30
@@ -320,8 +322,8 @@ class Mapper:
             columns.row(now, Kind.SOFTIRQ_DONE, cpu, -1, v[1] & WORD, 0)
         elif use == Use.TIMER_DONE:
             columns.row(now, Kind.TIMER_DONE, cpu, -1, 0, 0)
-        elif use == Use.HALT_END:
-            columns.row(now, Kind.HALT_END, cpu, place, v[1] & WORD, (1 if v[2] > 0 else 0) + (2 if v[3] else 0))
+        elif use == Use.HALT_END and 0 <= v[1] <= LONGEST_HALT:
+            columns.row(now, Kind.HALT_END, cpu, place, v[1], (1 if v[2] > 0 else 0) + (2 if v[3] else 0))
 
 
 def vector_of(word: i64) -> i64:

@@ -9,17 +9,15 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from exitless.bits.words import zeros
 from exitless.errors import TraceError
 from exitless.record.columns import Columns
 from exitless.traces.event_format import Plan, add_plan, compile_plan, count_plans
-from exitless.traces.kvm import Use
 from exitless.traces.kvm_reader import LinuxReader
 from exitless.traces.kvm_rows import Clock, signed
 from exitless.traces.opening import Source, Unpacker
 from exitless.traces.perf_file import MAGIC, MAGIC_BIG, PerfLayout, read_attr, read_perf_layout, tracing_of
 from exitless.traces.perf_samples import MOST_CPUS, MOST_NS, Has, Samples
-from exitless.traces.ring import MOST_FIELDS, Ring
+from exitless.traces.ring import Ring
 
 LOST: Final = 2
 LOST_SAMPLES: Final = 13
@@ -33,6 +31,8 @@ CHUNK: Final = 1 << 20
 MOST_UNPACKED: Final = 64 << 20
 MOST_TRACING: Final = 64 << 20
 MOST_LOST: Final = 2**40
+# More bytes than any file has.
+MOST_SKIPPED: Final = 2**62
 LATEST: Final = 2**63 - 1
 HEAD: Final = {order: struct.Struct(order + "IHH") for order in "<>"}
 
@@ -145,7 +145,7 @@ class PerfData(LinuxReader):
                 self._tracing(data[i + size : i + size + length])
                 size += length
             elif kind == AUXTRACE and size >= 16:
-                size += self._word_at(data, i + 8, 8)
+                size += min(self._word_at(data, i + 8, 8), MOST_SKIPPED)
             else:
                 self._other(data, i, size, kind)
             i += size
@@ -186,14 +186,14 @@ class PerfData(LinuxReader):
                 place += 8
         if abs(now - max(start, 0)) > MOST_NS or cpu >= MOST_CPUS:
             now, cpu = newest, -1
-        values = zeros(MOST_FIELDS)
-        values[1], values[2] = count if count < MOST_LOST else 0, now
-        self.samples.waiting.add(now, cpu, Use.LOST, values)
+        self.samples.lost(now, cpu, count if count < MOST_LOST else 0)
 
     def _tracing(self, data: bytes) -> None:
         """Learn event formats from a record."""
         try:
-            self.layout.formats += tracing_of(self.source.name, data)
+            tracing = tracing_of(self.source.name, data)
+            self.layout.formats += tracing.formats
+            self.problems += tracing.problems
         except TraceError as problem:
             self.problem(str(problem))
         self.learn()

@@ -141,7 +141,9 @@ def read_features(layout: PerfLayout, source: Source, features: tuple[int, ...],
                 continue
             begin, size = at.numbers("QQ", "the place of a feature")
             if n == TRACING_DATA:
-                layout.formats = read_tracing(Cursor(source, begin, layout.order, begin + size))
+                tracing = read_tracing(Cursor(source, begin, layout.order, begin + size))
+                layout.formats = tracing.formats
+                layout.problems += tracing.problems
             elif n in (OS_RELEASE, CPU_DESC):
                 text = Cursor(source, begin, layout.order, begin + size)
                 said = text.block(min(text.number("I", "the length of a text"), MOST_TEXT), "a text on the host")
@@ -168,7 +170,7 @@ def read_names(layout: PerfLayout, at: Cursor) -> None:
                 layout.by_id[number].name = text
 
 
-def read_tracing(at: Cursor) -> list[EventFormat]:
+def read_tracing(at: Cursor) -> Layout:
     """Read the kernel's event formats, which perf keeps as the begin of a trace.dat."""
     place = at.at
     if at.block(len(TRACING), "the tracing data") != TRACING:
@@ -180,9 +182,9 @@ def read_tracing(at: Cursor) -> list[EventFormat]:
     read_header(layout, inner)
     read_formats(layout, inner, False)
     read_formats(layout, inner, True)
-    return layout.formats
+    return layout
 
 
-def tracing_of(name: str, data: bytes) -> list[EventFormat]:
+def tracing_of(name: str, data: bytes) -> Layout:
     """Read tracing data that came in a record."""
     return read_tracing(Cursor(Memory(f"{name}, tracing data", data)))

@@ -331,6 +331,12 @@ class Samples:
             self._process(self.word(data, at + shape.tid_at), self.word(data, at + shape.tid_at + 4))
         waiting.add(now, cpu, ring.use(number), self.values)
 
+    def lost(self, now: i64, cpu: i64, count: i64) -> None:
+        """Take that records of a pCPU (-1: unknown) were lost before a time, ``count`` of them (0: unknown)."""
+        self.values[1] = count
+        self.values[2] = now
+        self.waiting.add(now, cpu, Use.LOST, self.values)
+
     def _process(self, pid: i64, tid: i64) -> None:
         """Learn the process of the thread in which the event at hand fired."""
         n: i64 = tid & LATELY - 1

@@ -63,6 +63,7 @@ class Reader:
         self.events = 0
         self.duration_ps = 0
         self.lost_events = 0
+        self.guessed_vcpus = 0
         self.lost_intervals = 0
         self.problems: list[str] = [source.problem] if source.problem else []
         self.notes: list[str] = []

@@ -51,10 +51,12 @@ class Line:
     """What a line says of its event, and where in ``data`` the event's name and its text are.
 
     Shapes: ``tgid`` is -1 where it is not told; ``fraction`` is the part of the time after the point, in ns, -1 for
-    none. ``whole`` is -1 for a number that no clock reaches.
+    none. ``whole`` is -1 for a number that no clock reaches. ``white``: between a thread's name and its number is white
+    space, else a dash.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, white: bool) -> None:
+        self.white: bool = white
         self.data: bytes = b""
         self.end: i64 = 0
         self.tid: i64 = 0
@@ -98,6 +100,22 @@ class Line:
 
     def parse(self, data: bytes, at: i64, end: i64) -> bool:
         """Read a line; False for one that is no event."""
+        self.data = data
+        self.end = end
+        at = self.spaces(at) + 1
+        last: i64 = lesser(end, at + MOST_NAME)
+        while at < last:
+            if self._ends_name(i64(data[at])) and self._after_name(at + 1):
+                return True
+            at += 1
+        return False
+
+    def _ends_name(self, c: i64) -> bool:
+        """Tell whether a character may stand between a thread's name and its number."""
+        return is_space(c) if self.white else c == DASH
+
+    def _after_name(self, at: i64) -> bool:
+        """Read what follows the thread's name; False when that is no event, so that the name goes on."""
         raise NotImplementedError
 
     def _cpu(self, at: i64) -> i64:
@@ -146,17 +164,8 @@ class Line:
 class FtraceLine(Line):
     """``COMM-PID (TGID) [CPU] FLAGS TIME: EVENT: TEXT``, where thread group and flags may be missing."""
 
-    def parse(self, data: bytes, at: i64, end: i64) -> bool:
-        """Read a line; False for one that is no event."""
-        self.data = data
-        self.end = end
-        at = self.spaces(at) + 1
-        last: i64 = lesser(end, at + MOST_NAME)
-        while at < last:
-            if i64(data[at]) == DASH and self._after_name(at + 1):
-                return True
-            at += 1
-        return False
+    def __init__(self) -> None:
+        super().__init__(False)
 
     def _after_name(self, at: i64) -> bool:
         after: i64 = self.digits(at, 10)
@@ -211,19 +220,11 @@ class FtraceLine(Line):
 class PerfLine(Line):
     """``COMM PID/TID [CPU] FLAGS TIME: PERIOD SYSTEM:EVENT: TEXT``, where process, flags and period may be missing."""
 
-    def parse(self, data: bytes, at: i64, end: i64) -> bool:
-        """Read a line; False for one that is no event."""
-        self.data = data
-        self.end = end
-        at = self.spaces(at) + 1
-        last: i64 = lesser(end, at + MOST_NAME)
-        while at < last:
-            if is_space(i64(data[at])) and self._after_name(self.spaces(at)):
-                return True
-            at += 1
-        return False
+    def __init__(self) -> None:
+        super().__init__(True)
 
     def _after_name(self, at: i64) -> bool:
+        at = self.spaces(at)
         after: i64 = self.digits(at, 10)
         if after == at:
             return False

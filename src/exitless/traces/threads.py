@@ -43,6 +43,7 @@ class Threads:
         self.tgids: dict[int, int] = {}
         self.guests: dict[int, tuple[str, int]] = {}
         self.doubtful = 0
+        self.guessed = 0
         self.seats: vec[i64] = zeros(FIRST_TIDS)
         self.far: dict[int, int] = {}
         self.known: vec[i64] = zeros(64)
@@ -138,7 +139,7 @@ class Threads:
         By the process where it is known. Otherwise threads are taken in their order, which is the order in which they
         were made, and a number that comes again begins another machine.
         """
-        machine, seen, guessed = 1, set[int](), False
+        machine, seen, guessed, taken = 1, set[int](), False, 0
         for _, _, _, place in sorted((v.tid < 0, v.tid, v.number, n) for n, v in enumerate(self.vcpus)):
             vcpu = self.vcpus[place]
             group = self.tgids.get(vcpu.tid, -1)
@@ -151,9 +152,11 @@ class Threads:
             if vcpu.number in seen:
                 machine, seen, guessed = machine + 1, set(), True
             seen.add(vcpu.number)
+            taken += 1
             vcpu.vm = f"vm{machine}"
         if not guessed:
             return ""
+        self.guessed = taken
         return (
             f"the recording does not say which threads belong to one machine; by vCPU and thread numbers there seem to "
             f"be {machine}"

@@ -22,6 +22,8 @@ MOST_SECTION: Final = 64 << 20
 MOST_SYSTEMS: Final = 4096
 MOST_OPTIONS: Final = 100_000
 PIECE: Final = 1 << 18
+# With more event formats that cannot be read, nothing else in a head is to be trusted.
+MOST_DAMAGED: Final = 8
 LEAST_PAGE: Final = 256
 MOST_PAGE: Final = 16 << 20
 
@@ -127,7 +129,10 @@ def read_header(layout: Layout, at: Cursor) -> None:
 
 
 def read_formats(layout: Layout, at: Cursor, systems: bool) -> None:
-    """Read event formats: of system ``ftrace``, or of systems that are named before them."""
+    """Read event formats: of system ``ftrace``, or of systems that are named before them.
+
+    One that cannot be read is left out and told. Errors: TraceError.
+    """
     name = at.source.name
     many = at.number("I", "the number of event systems") if systems else 1
     if many > MOST_SYSTEMS:
@@ -140,7 +145,12 @@ def read_formats(layout: Layout, at: Cursor, systems: bool) -> None:
         for _ in range(count):
             text = at.block(at.number("Q", "the size of an event format"), "an event format")
             where = f"{name}: before offset {at.at}"
-            layout.formats.append(parse_format(text.decode("utf-8", "replace"), system, where))
+            try:
+                layout.formats.append(parse_format(text.decode("utf-8", "replace"), system, where))
+            except TraceError as problem:
+                if len(layout.problems) >= MOST_DAMAGED:
+                    raise
+                layout.problems.append(f"{problem}; its events are only counted, by their number")
 
 
 def read_parts(layout: Layout, at: Cursor) -> None:

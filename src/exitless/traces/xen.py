@@ -35,6 +35,8 @@ class Use:
     NEXT: Final = 22
     MSR_READ: Final = 23
     IOMEM_READ: Final = 24
+    PIC_ASKED: Final = 25
+    PIC_TAKEN: Final = 26
 
 
 CPU_CHANGE: Final = 0x0001F003
@@ -74,6 +76,8 @@ EVENTS: Final = (
     (0x00082117, "IOMEM_READ64", Use.IOMEM_READ, 1),
     (0x00082217, "IOMEM_WRITE", Use.IOMEM_WRITE, 1),
     (0x00082317, "IOMEM_WRITE64", Use.IOMEM_WRITE, 1),
+    (0x00084011, "LAPIC_PIC_INTR", Use.PIC_ASKED, 2),
+    (0x0008400D, "PIC_INTACK", Use.PIC_TAKEN, 0),
     (0x00802008, "IRQ_HANDLED", Use.HANDLED, 1),
     (0x0020100D, "PV_HYPERCALL_V2", Use.PV_CALL, 1),
 )

@@ -39,6 +39,9 @@ FIRST_ARGUMENT: Final = 3 << 20
 GRANT_TABLE: Final = 20
 VCPU_OP: Final = 24
 SCHED_OP: Final = 29
+
+# What irq.inject says of a vector that is told to be no 8259's.
+NO_PIC: Final = 7
 # Rows of one record that wait: time, kind, vCPU, a, b of each.
 WIDTH: Final = 5
 MOST_ROWS: Final = 4
@@ -80,6 +83,8 @@ class Window(Part):
         self._current: i64 = -1
         self._stamp: i64 = 0
         self._slice: i64 = -1
+        self._source: i64 = -1
+        self._takes: bool = False
         self._waiting: vec[i64] = zeros(WIDTH * MOST_ROWS)
         self._next: i64 = 0
         self._have: i64 = 0
@@ -232,6 +237,10 @@ class Window(Part):
             self._row(now, Kind.GUEST_HLT, self._current, word, 0)
         elif use == Use.LOST:
             self._lost(p, now)
+        elif use == Use.PIC_ASKED:
+            self._ask(word != 0 and self._word(p + 4) != 0)
+        elif use == Use.PIC_TAKEN:
+            self._ask(True)
         elif use == Use.CONTINUE:
             self._current = self.shared.vcpu(word >> 16, word & 0xFFFF)
         elif use == Use.STRAY:
@@ -249,6 +258,8 @@ class Window(Part):
 
     def _exit(self, p: i64, now: i64, after: i64) -> None:
         """The guest stops; for an external interrupt on VMX the next record names the vector."""
+        self._source = -1
+        self._takes = False
         code: i64 = self._word(p)
         self.shared.exit(code)
         if self._current < 0:
@@ -274,10 +285,12 @@ class Window(Part):
             self._row(now, Kind.RUNSTATE, vcpu, old, new)
             if new == RUNNING:
                 self._current = vcpu
+                self._source = -1
+                self._takes = False
             elif old == RUNNING:
                 self._current = -1
         elif use == Use.INJECT:
-            self._row(now, Kind.IRQ_INJECT, self._current, self._word(p) & 255, -1)
+            self._row(now, Kind.IRQ_INJECT, self._current, self._word(p) & 255, self._source)
         elif use == Use.WINDOW:
             self._row(now, Kind.IRQ_WINDOW, self._current, self._word(p) & 255, self._word(p + 4))
         elif use == Use.INTR:
@@ -288,6 +301,11 @@ class Window(Part):
             if plan.size >= plan.first + 3 and self._word(p + 4) != 0:
                 took: i64 = ((self._word(p + 8) - self._word(p + 4)) & U32) * NS // self.shared.clock_hz
                 self._row(now, Kind.HOST_DONE, self._current, -1, took)
+
+    def _ask(self, takes: bool) -> None:
+        """Xen asks before an injection whether the vCPU takes an 8259's; if never, what is injected is no 8259's."""
+        self._takes = self._takes or takes
+        self._source = -1 if self._takes else NO_PIC
 
     def _pv_call(self, p: i64, now: i64, words: i64) -> None:
         """A PV guest's hypercall; some record their first argument, which may be the sub-operation."""

@@ -42,3 +42,18 @@ def _moments(flat: list[int], stride: int) -> list[int]:
         out[n] = flat[n] - before
         before = flat[n]
     return out
+
+
+class Once:
+    """Each text or tuple once, by number."""
+
+    def __init__(self) -> None:
+        self.all: list[Any] = []
+        self.place: dict[Any, int] = {}
+
+    def __call__(self, value: Any) -> int:
+        place = self.place.get(value)
+        if place is None:
+            place = self.place[value] = len(self.all)
+            self.all.append(value)
+        return place

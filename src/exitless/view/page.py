@@ -3,7 +3,7 @@
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -14,9 +14,11 @@ from exitless.study.registers import ALL, Field, registers
 from exitless.study.spans import rows
 from exitless.study.ways import Journey, Step
 from exitless.view.brief import causes, flat, head
-from exitless.view.packed import packed
-from exitless.view.scene import Scene, part, place_of, scene, sources_of
-from exitless.view.words import CITES, groups, headline, host_name, said
+from exitless.view.lanes import sources_of
+from exitless.view.names import headline, host_name
+from exitless.view.packed import Once, packed
+from exitless.view.scene import Scene, part, place_of, scene
+from exitless.view.words import CITES, groups, said
 from exitless.vocab.kinds import Kind
 from exitless.vocab.table import BY_KIND
 
@@ -56,9 +58,12 @@ def document(
 def page(
     records: list[Record], first_ps: int | None = None, last_ps: int | None = None, source: str | None = None,
     nth: int | None = None, budget: int = ROWS, cards: Sequence[dict[str, Any]] = (),
+    says: Mapping[str, str] | None = None,
 ) -> str:  # fmt: skip
-    """Return the page as text; see :func:`document`. ``cards`` are a tour's, without moments that the page lacks."""
+    """Return the page as text; see :func:`document`. ``cards`` are a tour's, without moments that the page lacks;
+    ``says`` tells of mechanisms how they deliver."""
     data = document(records, first_ps, last_ps, source, nth, budget)
+    data["says"] = {r["name"]: says[r["name"]] for r in data["records"] if says and r["name"] in says}
     if cards:
         data["tour"] = [_within(card, data["records"]) for card in cards]
     return written(data)
@@ -104,21 +109,6 @@ def _window(
         if len(inside) > budget:
             high = min(high, sorted(inside)[budget - 1])
     return low, high
-
-
-class _Once:
-    """Each text or tuple once, by number."""
-
-    def __init__(self) -> None:
-        self.all: list[Any] = []
-        self.place: dict[Any, int] = {}
-
-    def __call__(self, value: Any) -> int:
-        place = self.place.get(value)
-        if place is None:
-            place = self.place[value] = len(self.all)
-            self.all.append(value)
-        return place
 
 
 def _record(s: Scene, record: Record, ways: "Ways") -> dict[str, Any]:
@@ -173,7 +163,7 @@ def _lapics(record: Record, low: int, high: int) -> dict[int, Any]:
     """Return every pCPU's local APIC: moments, and by number which bits are requested, in service and unknown."""
     out: dict[int, Any] = {}
     for pcpu, states in lapics(record, low, high).items():
-        values = _Once()
+        values = Once()
         flat = [x for s in states for x in (max(s.time, low) - low, values((s.requested, s.service, s.known)))]
         told = [[_set(requested), _set(service), _runs(ALL & ~known)] for requested, service, known in values.all]
         out[pcpu] = {"values": told, "changes": flat}
@@ -255,7 +245,7 @@ class _Steps:
     def __init__(self, s: Scene) -> None:
         self.s = s
         self.host = host_name(s.header)
-        self.texts, self.shapes = _Once(), _Once()
+        self.texts, self.shapes = Once(), Once()
         self.places: dict[Any, int] = {}
         self.costs = {name: n for n, name in reversed(list(enumerate(s.header.costs)))}
 

@@ -51,6 +51,7 @@ class Kind:
     MSR_ACCESS: Final = 43
     VECTOR_ASSIGN: Final = 44
     VECTOR_FREE: Final = 45
+    PCPU_OFFLINE: Final = 46
 
     CPU_OWNER: Final = 48
     RUNSTATE: Final = 49

@@ -132,7 +132,8 @@ def search(table: VectorTable, pcpu: i64) -> i64:
 def assign_vector(table: VectorTable, irq: HostIrq, mask: i64) -> i64:
     """An interrupt is to come in on one of the pCPUs of ``mask``: the first of them that has room, and only that one.
 
-    It keeps its vector when it is on one of them already; while a move is under way there is no other.
+    It keeps its vector when it is on one of them already; while a move is under way there is no other, unless the pCPU
+    that it moves to is offline by now: then it goes back to its old place where that is allowed, or on to a third one.
 
     Changes: the table; the interrupt's vector and pCPU; with a vector before, a move begins
     Returns: 0, or minus NO_SPACE or TRY_AGAIN. Cites: Xen irq.c assign_irq_vector
@@ -141,7 +142,11 @@ def assign_vector(table: VectorTable, irq: HostIrq, mask: i64) -> i64:
     if irq.vector != 0 and (allowed >> irq.pcpu) & 1 != 0:
         return 0
     if irq.moving != 0 or irq.cleanups != 0:
-        return -Errno.TRY_AGAIN
+        if (table.online >> irq.pcpu) & 1 != 0:
+            return -Errno.TRY_AGAIN
+        if (allowed >> irq.old_pcpu) & 1 != 0:
+            _go_back(table, irq)
+            return 0
     pcpu: i64 = 0
     while pcpu < table.pcpus:
         if (allowed >> pcpu) & 1 != 0:
@@ -154,7 +159,9 @@ def assign_vector(table: VectorTable, irq: HostIrq, mask: i64) -> i64:
 
 
 def _give(table: VectorTable, irq: HostIrq, pcpu: i64, vector: i64) -> None:
-    if irq.vector != 0:
+    if irq.moving != 0 or irq.cleanups != 0:
+        table.owner[irq.pcpu * VECTORS + irq.vector] = FREE
+    elif irq.vector != 0:
         irq.old_vector = irq.vector
         irq.old_pcpu = irq.pcpu
         if (table.online >> irq.pcpu) & 1 != 0:
@@ -164,6 +171,17 @@ def _give(table: VectorTable, irq: HostIrq, pcpu: i64, vector: i64) -> None:
     table.owner[pcpu * VECTORS + vector] = irq.number
     irq.vector = vector
     irq.pcpu = pcpu
+
+
+def _go_back(table: VectorTable, irq: HostIrq) -> None:
+    table.owner[irq.pcpu * VECTORS + irq.vector] = FREE
+    irq.vector = irq.old_vector
+    irq.pcpu = irq.old_pcpu
+    table.owner[irq.pcpu * VECTORS + irq.vector] = irq.number
+    irq.old_vector = 0
+    irq.old_pcpu = -1
+    irq.moving = 0
+    irq.cleanups = 0
 
 
 def _release(table: VectorTable, irq: HostIrq) -> None:
@@ -224,6 +242,34 @@ def clean_up(table: VectorTable, irq: HostIrq, pcpu: i64, requested: i64) -> i64
     irq.cleanups -= 1
     _release(table, irq)
     return Cleaned.FREED
+
+
+def fix_up(table: VectorTable, irq: HostIrq, pcpu: i64, affinity: i64) -> i64:
+    """``pcpu`` is going offline and no longer in the table's mask: an interrupt that comes in there gets another place.
+
+    ``affinity`` is the mask of pCPUs asked for last; where none of them is online, any that is will do. A move away
+    from ``pcpu`` is over with it.
+
+    Changes: the table, the interrupt
+    Returns: the vector that the interrupt had on ``pcpu``, 0 when none is left to look for: where the local APIC of
+        ``pcpu`` has it in IRR, the caller sends the interrupt's vector to its new pCPU, else it would be lost.
+    Cites: Xen irq.c fixup_irqs
+    """
+    left: i64 = 0
+    if irq.cleanups != 0 and irq.old_pcpu == pcpu:
+        irq.cleanups -= 1
+        _release(table, irq)
+    if irq.moving != 0 and irq.old_pcpu == pcpu:
+        left = irq.old_vector
+        irq.moving = 0
+        _release(table, irq)
+    if irq.vector == 0 or (table.online >> irq.pcpu) & 1 != 0:
+        return left
+    left = irq.vector
+    if affinity & table.online == 0:
+        affinity = table.online
+    assign_vector(table, irq, affinity)
+    return left
 
 
 def clear_vector(table: VectorTable, irq: HostIrq) -> None:

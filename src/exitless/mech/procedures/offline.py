@@ -7,6 +7,7 @@ ON has been asked by then. It is Xen's order as read, confirmed by no manual.
 from librt.vecs import vec
 from mypy_extensions import i64
 
+from exitless.arch.kvm.posted_intr import rescan
 from exitless.mech.procedures.procedure import Procedure, Surroundings, Verb
 from exitless.mech.vcpu import VirtualCpu
 
@@ -19,6 +20,14 @@ def xen_preempt() -> vec[i64]:
 def xen_desc_fixup() -> vec[i64]:
     """A blocked vCPU leaves the list of a pCPU that goes offline. Cites: Xen vmx.c vmx_pi_desc_fixup"""
     return vec[i64]([Verb.SUPPRESS, Verb.TEST_ON, Verb.MOVE_LIST, Verb.CLEAR_SN])
+
+
+def rescanning_desc_fixup() -> vec[i64]:
+    """The same with one step more after SN is cleared: whatever was posted meanwhile gets ON, and its vCPU is woken.
+
+    No source has this step; it is KVM's second look, taken here. Cites: KVM vmx/posted_intr.c vmx_vcpu_pi_load
+    """
+    return vec[i64]([Verb.SUPPRESS, Verb.TEST_ON, Verb.MOVE_LIST, Verb.CLEAR_SN, Verb.RESCAN])
 
 
 class Offline(Procedure):
@@ -49,3 +58,7 @@ class Offline(Procedure):
             world.enlist(v, self.to)
         elif verb == Verb.CLEAR_SN:
             v.pid.sn = 0
+        elif verb == Verb.RESCAN:
+            if rescan(v.pid):
+                world.delist(v)
+                world.unblock(v)

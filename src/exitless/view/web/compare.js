@@ -91,7 +91,7 @@ function drawCompared(c2d, c, row) {
   const own = exitsOn(r, n.home).filter((x) => x.start >= state.t0 && x.start <= state.t1).length;
   const waits = Float64Array.from(seen.filter((j) => j.latency >= 0 && j.start >= state.t0), (j) => j.latency).sort();
   const head = row.firstElementChild, side = row.lastElementChild;
-  const says = LIVE ? LIVE.says[r.name] || "" : "";
+  const says = saysOf(r);
   const label = c.source >= 0 ? r.sources[c.source] : "no such source", vector = n.ways.length && n.ways[0].vector >= 0 ? ` ${hex(n.ways[0].vector)}` : "";
   setHtml(head, `<b>${escaped(r.name)}${r.stale && !r.brief ? ' <span class="chip">before the change</span>' : ""}</b><p>${escaped(says)}</p><span class="lane1">pCPU${n.home}</span><span class="lane2">${escaped(label)}${vector}</span>`);
   setHtml(side, `<b class="mono big">${group(String(own))}</b> exits<br><b class="mono">${us(rank(waits, 0.5))}</b> µs median<br><b class="mono">${us(waits.length ? waits.at(-1) : -1)}</b> µs worst`);

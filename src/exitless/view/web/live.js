@@ -122,10 +122,11 @@ function fail(text) {
   drawRedraw();
 }
 
-// New records take the places of the old ones of their names; the selection is the same source and number.
+// New records take the places of the old ones of their names; the selection is the same source and number, and a cursor
+// that stood on its step goes with it.
 function take(said) {
   const old = rec(), source = state.sel && /^(\d+)\.(.+)$/.exec(state.sel.key), cursor = LOW + state.cursor;
-  const name = source ? old.sources[Number(source[1])] : "";
+  const name = source ? old.sources[Number(source[1])] : "", step = selectedStep(), followed = step && step.time === state.cursor;
   LIVE = said.live;
   for (const raw of said.records) {
     const n = RECORDS.findIndex((x) => x.name === raw.name), r = unpack(raw.brief ? { ...partsOf(RECORDS[n]), ...raw } : raw);
@@ -139,7 +140,10 @@ function take(said) {
   const at = source ? rec().sources.indexOf(name) : -1;
   if (at >= 0) state.sel.key = `${at}.${source[2]}`;
   const j = selected();
-  if (j && !rec().brief) state.sel.step = Math.min(state.sel.step, j.cards.length - 1);
+  if (j && !rec().brief) {
+    state.sel.step = Math.min(state.sel.step, j.cards.length - 1);
+    if (followed) { state.cursor = selectedStep().time; reveal(j.start, j.end); }
+  }
   state.lane = Math.min(state.lane, rec().lanes.length - 1);
   parts = true;
   drawLegend();

@@ -240,6 +240,15 @@ function setTheme(name, keep) {
   changed();
 }
 
+// The first line that somebody reads who opens the page without an address of a state.
+function welcome() {
+  const j = selected(), out = [];
+  if (j) out.push(`1 to ${j.cards.length}: the steps of one interrupt.`);
+  if (hasTour()) out.push("T: the mail's questions.");
+  if (RECORDS.length > 1) out.push("C: mechanisms compared.");
+  return out.join(" ");
+}
+
 async function start() {
   readColours();
   if (LIVE) await bootLive();
@@ -249,7 +258,9 @@ async function start() {
   const keys = [["W", "S", "zoom"], ["A", "D", "pan"], [",", ".", "step"], ["[", "]", "exits"]];
   document.getElementById("status").innerHTML = keys.map(([a, b, d]) => `<span class="keyhint"><kbd>${a}</kbd><kbd>${b}</kbd>${d}</span>`).join("")
     + '<span class="keyhint"><kbd>N</kbd><span id="next"></span></span><span class="keyhint"><kbd>M</kbd>measure</span><button type="button" class="link" id="help"><kbd>?</kbd>all keys</button><span id="say" role="status"></span><span class="grow"></span><span id="numbers" class="mono"></span>';
+  const fresh = !location.hash;
   readHash();
+  if (fresh) state.said = welcome();
   drawFacts();
   drawLegend();
   setTheme(document.documentElement.dataset.theme, false);

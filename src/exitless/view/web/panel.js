@@ -13,8 +13,9 @@ function drawPanel() {
 }
 
 // What is simulated, and how this mechanism delivers: for who opens the page without having read of it.
+function saysOf(r) { return ((LIVE || DATA).says || {})[r.name] || ""; }
 function aboutSection() {
-  const r = rec(), says = LIVE ? LIVE.says[r.name] : "";
+  const r = rec(), says = saysOf(r);
   return says ? `<section class="about wide"><p><b>${escaped(r.scenario)}</b>${escaped(r.title)}. <b>${escaped(r.name)}</b>${escaped(says)}</p></section>` : "";
 }
 
