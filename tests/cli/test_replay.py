@@ -254,6 +254,18 @@ def test_armings_of_the_hvm_class_alone_lie_between_no_restart_and_one_at_each_s
     assert exits["basis"] == "predicted" and abs(exits["difference_percent"]) < 10
 
 
+def test_window_exits_of_several_vcpus_on_one_pcpu_are_not_predicted_from_the_hvm_class_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of two waits for a window while the other runs: whose an exit is decides, and no record tells it."""
+    file = tmp_path / "hvm.bin"
+    whole = lzma.decompress(shared("data/traces/xen-hvm-nopv2-load/xentrace.bin.xz").read_bytes())
+    file.write_bytes(only_hvm(whole))
+    d = document(capsys, file, "--cpu-hz", "2.6G")
+    assert by_quantity(d)["exits vintr"]["basis"] == "not predictable"
+    assert any("More than one vCPU ran on a pCPU" in note for note in d["notes"])
+
+
 @pytest.mark.parametrize("name", EXCERPTS)
 @pytest.mark.parametrize("hvm", [False, True])
 def test_a_mask_without_armings_is_told_and_window_exits_are_predicted(
