@@ -103,7 +103,8 @@ def replay_tables(old: str) -> str:
         for row in json.loads(said.getvalue())["rows"]:
             off = row["difference_percent"]
             shown = "-" if off is None else f"{off:+.1f} %"
-            lines.append(f"| {row['quantity']} | {row['recorded']} | {row['simulated']} | {shown} | {row['basis']} |")
+            recorded = "-" if row["recorded"] is None else row["recorded"]
+            lines.append(f"| {row['quantity']} | {recorded} | {row['simulated']} | {shown} | {row['basis']} |")
         parts.append("\n".join(lines) + "\n")
     return "\n" + "".join(parts)
 

@@ -143,7 +143,7 @@ def test_a_recording_that_times_nothing_is_refused(tmp_path: Path, capsys: pytes
         ("bas = 'illustrative'\n[cost]", 'did you mean "base"?'),
         ("[cost", "not valid TOML"),
         ("\x00\xff", "not valid TOML"),
-        (None, "cannot read the costs"),
+        (None, "cannot read the cost table"),
     ],
 )
 def test_bad_tables_are_refused_in_one_sentence(
@@ -161,7 +161,7 @@ def test_a_table_by_name_a_folder_and_what_has_no_end(tmp_path: Path, capsys: py
     (tmp_path / "folder.toml").mkdir()
     (tmp_path / "zeros.toml").symlink_to("/dev/zero")
     for name, says in (
-        ("folder.toml", "is a directory"),
+        ("folder.toml", "Is a directory"),
         ("zeros.toml", "at most 4 MiB"),
         ("nothing", "no cost table"),
     ):

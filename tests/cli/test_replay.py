@@ -159,7 +159,7 @@ def test_costs_of_a_file_take_the_place_of_the_presets(tmp_path: Path, capsys: p
         ("[cost]\nexit = { ns = -4 }", "cost.exit: expected"),
         ('[cost]\nexit = "long"', "cost.exit:"),
         ("[cost", "not valid TOML"),
-        (None, "cannot read the costs"),
+        (None, "cannot read the cost table"),
     ],
 )
 def test_bad_costs_are_refused(text: str | None, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -252,6 +252,18 @@ def test_armings_of_the_hvm_class_alone_lie_between_no_restart_and_one_at_each_s
     assert any("Armings are not predictable from this file" in note for note in d["notes"])
     exits = rows["exits INTERRUPT_WINDOW" if path == INTEL else "exits vintr"]
     assert exits["basis"] == "predicted" and abs(exits["difference_percent"]) < 10
+
+
+def test_window_exits_of_several_vcpus_on_one_pcpu_are_not_predicted_from_the_hvm_class_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of two waits for a window while the other runs: whose an exit is decides, and no record tells it."""
+    file = tmp_path / "hvm.bin"
+    whole = lzma.decompress(shared("data/traces/xen-hvm-nopv2-load/xentrace.bin.xz").read_bytes())
+    file.write_bytes(only_hvm(whole))
+    d = document(capsys, file, "--cpu-hz", "2.6G")
+    assert by_quantity(d)["exits vintr"]["basis"] == "not predictable"
+    assert any("More than one vCPU ran on a pCPU" in note for note in d["notes"])
 
 
 @pytest.mark.parametrize("name", EXCERPTS)

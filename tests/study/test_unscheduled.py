@@ -51,3 +51,14 @@ def test_a_halt_is_left_with_an_interrupt_or_it_is_another_vcpu_that_is_entered(
 def test_each_pcpu_has_its_own() -> None:
     rows = turn(1000, 900, pcpu=0)[:1] + turn(1100, 50, pcpu=3) + turn(1000, 900, pcpu=0)[1:]
     assert len(runstates(rows, 100)[0]) == 2
+
+
+def test_who_is_entered_without_arming_is_not_the_one_for_whom_an_interrupt_waits() -> None:
+    arms = [(1000, Kind.IRQ_WINDOW, 0, -1, 0xEC, 2)]
+    waits = turn(1000, 50)[:1] + arms + turn(1000, 50)[1:]
+    assert runstates(waits + turn(2000, 50), 100)[1].unarmed_entries == 1
+    assert runstates(waits + turn(2000, 50, 0x64, 0xEC) + turn(3000, 50), 100)[1].unarmed_entries == 0
+    assert runstates(waits + turn(2000, 50, 0x64) + turn(3000, 50), 100)[1].unarmed_entries == 0, "none waits any more"
+    upcall = turn(1000, 50, INTERRUPT, 0xF3)
+    asked = upcall[:2] + [(1000, Kind.IRQ_WINDOW, 0, -1, 0xF3, 5)] + upcall[2:]
+    assert runstates(asked + turn(2000, 50), 100)[1].unarmed_entries == 0, "armed by asking again: it does not wait"

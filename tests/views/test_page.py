@@ -3,10 +3,12 @@
 import itertools
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exitless import view
 from exitless.record.block import Record
 from exitless.scenario import load, prepare
 from exitless.study.journeys import of_source
@@ -179,3 +181,13 @@ def test_ten_ms_of_mail_stay_under_2_mb() -> None:
     for held, record in zip(data_of(text)["records"], records, strict=True):
         assert held["rows"] == sum(1 for t in record.time if t <= 10_000_000_000)
         assert len(held["journeys"]) > 100
+
+
+def test_every_file_of_the_view_can_be_read_at_one_go() -> None:
+    """Three hundred lines at most, in Python and in the page's scripts and style."""
+    folder = Path(view.__file__).parent
+    long = {
+        path.name: len(path.read_text("utf-8").splitlines()) for path in folder.rglob("*.*") if path.suffix != ".pyc"
+    }
+    assert len(long) > 40
+    assert {name: lines for name, lines in long.items() if lines > 300} == {}

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from exitless.record.block import Record
-from exitless.view.perfetto import Perfetto, varint
+from exitless.view.packets import varint
+from exitless.view.perfetto import Perfetto
 from tests.views.sample import posted, pvhvm, recording
 
 pb = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2")

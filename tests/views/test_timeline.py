@@ -3,9 +3,10 @@
 import pytest
 
 from exitless.record.block import Header, Record
+from exitless.view.classes import reason_class
+from exitless.view.names import others_name, owner_name
 from exitless.view.scene import Scene, scene
-from exitless.view.timeline import reason_class, tick_ps, timeline
-from exitless.view.words import others_name, owner_name
+from exitless.view.timeline import tick_ps, timeline
 from exitless.vocab.exits import VMX_NAMES, Exit
 from exitless.vocab.kinds import Owner
 from tests.views.sample import posted, pvhvm, recording

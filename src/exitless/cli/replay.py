@@ -18,10 +18,11 @@ from exitless.sim.replay import ReplayMachine
 from exitless.sim.state import Domain
 from exitless.study.arrivals import OTHER, SAME, Arrivals
 from exitless.study.passing import Thing
-from exitless.study.replayed import UNRECORDED, UNTOLD, Comparison, Counts, Line
+from exitless.study.replayed import PREDICTED, UNRECORDED, UNTOLD, Comparison, Counts, Line
 from exitless.study.unscheduled import Gaps, Unscheduled
 from exitless.traces.reader import Vcpu, open_reader
 from exitless.traces.xentrace import Xentrace
+from exitless.vocab.exits import Exit
 from exitless.vocab.given import Given
 from exitless.vocab.kinds import Kind, Owner
 
@@ -133,10 +134,17 @@ class Replay:
     def lines(self, comparison: Comparison) -> list[Line]:
         """Return the rows: those of the scheduler only where it was recorded, none predicted where time stood still."""
         lines = [line for line in comparison.lines() if self.alone is None or line.group != "scheduler"]
-        if self.stands_still():
-            for line in lines:
-                line.basis = UNRECORDED if line.basis == UNRECORDED else UNTOLD
+        window = f"exits {self.exit_name(Exit.INTERRUPT_WINDOW)}"
+        for line in lines:
+            if line.basis == PREDICTED and line.quantity == window and self.several(line.recorded):
+                line.basis = UNTOLD
+            if self.stands_still() and line.basis != UNRECORDED:
+                line.basis = UNTOLD
         return lines
+
+    def several(self, window_exits: int) -> bool:
+        """Tell whether other vCPUs of a pCPU ran while an interrupt waited, as often as a tenth of the window exits."""
+        return self.alone is not None and 10 * self.alone.unarmed_entries > window_exits
 
     def stands_still(self) -> bool:
         """Tell whether time stamps are damaged: one that is far ahead makes all that follow it one moment."""
@@ -217,19 +225,24 @@ def show(out: Console, replay: Replay, lines: list[Line], comparison: Comparison
     names = ", ".join(reader.vcpus[v].name() for v in replay.vcpus)
     out.print(f"[bold]{reader.source.name}[/]: {ns(reader.duration_ps // 1000)}, {reader.vendor()}, replayed: {names}")
     out.print(f"{replay.arrived:,} interrupts for these guests and their own exits were given; costs: {replay.costs}")
-    t = table(["quantity", "recorded", "simulated", "difference", "given", "this row is"])
+    t = table(["quantity", "recorded", "simulated", "differs", "given", "this row is"])
     for line in lines:
         difference = line.difference()
         shown = "–" if difference is None else f"{difference:+.1f} %"
         recorded = "–" if line.basis == UNRECORDED else f"{line.recorded:,}"
-        simulated = f"{line.simulated:,}" if line.most is None else f"{line.simulated:,} to {line.most:,}"
+        simulated = f"{line.simulated:,}" if line.most is None else f"{line.simulated:,}–{line.most:,}"
         t.add_row(line.quantity, recorded, simulated, shown, f"{line.given:,}", line.basis)
     out.print()
     out.print(t)
-    out.print(
+    legend = (
         "given: taken from the recording, no prediction (a side differs where the simulated host could not follow); "
         "mixed: the rest of the row is predicted"
     )
+    if any(line.basis == UNRECORDED for line in lines):
+        legend += "; not recorded: the file has no such records"
+    if any(line.basis == UNTOLD for line in lines):
+        legend += "; not predictable: what decides the row is not in the file, and what, is said below"
+    out.print(legend)
     out.print()
     for sentence in explanation(replay, comparison):
         out.print(sentence)

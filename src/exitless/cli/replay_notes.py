@@ -83,10 +83,12 @@ def explanation(replay: "Replay", comparison: Comparison) -> list[str]:
             f"{ns(replay.alone.stay // 1000)} after its exit or with no interrupt after a halt; wake-ups and runstates "
             "cannot be compared."
         )
-        if replay.alone.idle_entries:
+        idle, unarmed = replay.alone.idle_entries, replay.alone.unarmed_entries
+        if idle or unarmed:
             out.append(
-                f"{replay.alone.idle_entries:,} halts are followed by an entry without an interrupt: there, more than "
-                "one vCPU ran on a pCPU, and what waited for one may be simulated for another."
+                f"More than one vCPU ran on a pCPU: {idle:,} entries after a halt bring no interrupt, and {unarmed:,} "
+                "arm no window though an interrupt waits. What waited for one may be simulated for another; where that "
+                "is more than a tenth of the window exits, these are not predictable from this file."
             )
     first, switches = replay.restarts()
     if switches:

@@ -6,9 +6,10 @@ an emulated local APIC, and until that has ended the guest's EOI exits (ELI's in
 
 from mypy_extensions import i64
 
-from exitless.arch.outcome import Access, Kick
-from exitless.arch.vmx.injection import acknowledge_emulated, inject_at_entry, pending_without_vid, request_interrupt
+from exitless.arch.outcome import Access
+from exitless.arch.vmx.injection import inject_at_entry, pending_without_vid
 from exitless.mech.delivery import Delivery
+from exitless.mech.injected import grant_by_entry, request_by_entry
 from exitless.mech.vcpu import VirtualCpu
 from exitless.vocab.exits import Exit
 
@@ -22,9 +23,7 @@ class Direct(Delivery):
 
     def request(self, vcpu: VirtualCpu, vector: i64, level: i64) -> i64:
         """Set the emulated IRR; it needs an entry."""
-        if request_interrupt(vcpu.vapic, vector, level):
-            return Kick.NONE
-        return Kick.EXIT
+        return request_by_entry(vcpu, vector, level)
 
     def pending(self, vcpu: VirtualCpu) -> i64:
         """The highest emulated request above what was injected and not ended."""
@@ -32,10 +31,8 @@ class Direct(Delivery):
 
     def grant(self, vcpu: VirtualCpu, vector: i64) -> i64:
         """Inject, and make the guest's next EOI exit."""
-        acknowledge_emulated(vcpu.vapic, vector)
-        vcpu.state.entry_vector = vector
         vcpu.forwarded = vector
-        return 1
+        return grant_by_entry(vcpu, vector)
 
     def enter(self, vcpu: VirtualCpu) -> i64:
         """The entry injects what the field holds."""

@@ -42,14 +42,26 @@ def write_apic(vcpu: VirtualCpu, offset: i64, value: i64) -> i64:
     return answer
 
 
+def request_by_entry(vcpu: VirtualCpu, vector: i64, level: i64) -> i64:
+    """Set the emulated IRR. Returns: Kick.EXIT when the request is new, for it needs a VM entry."""
+    if request_interrupt(vcpu.vapic, vector, level):
+        return Kick.NONE
+    return Kick.EXIT
+
+
+def grant_by_entry(vcpu: VirtualCpu, vector: i64) -> i64:
+    """Move the vector from the emulated IRR to ISR, and let the next entry inject it. Returns: 1."""
+    acknowledge_emulated(vcpu.vapic, vector)
+    vcpu.state.entry_vector = vector
+    return 1
+
+
 class Injected(Delivery):
     """Delivery by an emulated local APIC, with or without APIC-register virtualization."""
 
     def request(self, vcpu: VirtualCpu, vector: i64, level: i64) -> i64:
         """Set IRR; a new request must make the vCPU pass through VM entry."""
-        if request_interrupt(vcpu.vapic, vector, level):
-            return Kick.NONE
-        return Kick.EXIT
+        return request_by_entry(vcpu, vector, level)
 
     def pending(self, vcpu: VirtualCpu) -> i64:
         """The highest request whose class is above the one in service."""
@@ -57,9 +69,7 @@ class Injected(Delivery):
 
     def grant(self, vcpu: VirtualCpu, vector: i64) -> i64:
         """Move the vector from IRR to ISR now, and inject it at entry."""
-        acknowledge_emulated(vcpu.vapic, vector)
-        vcpu.state.entry_vector = vector
-        return 1
+        return grant_by_entry(vcpu, vector)
 
     def enter(self, vcpu: VirtualCpu) -> i64:
         """The entry injects what the field holds."""

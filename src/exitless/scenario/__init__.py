@@ -4,11 +4,11 @@ from exitless.errors import ScenarioError
 from exitless.record.block import Record
 from exitless.record.sinks import Sink
 from exitless.scenario.build import Built, build
+from exitless.scenario.files import near
 from exitless.scenario.load import (
     check_mechanisms,
     library_names,
     load,
-    near,
     parse,
     preset_names,
     read_text,

@@ -14,7 +14,7 @@ from exitless.record.block import Header
 from exitless.record.sinks import Sink
 from exitless.scenario.costs import COST_NAMES, Preset
 from exitless.scenario.disks import add_sas
-from exitless.scenario.load import near
+from exitless.scenario.files import near
 from exitless.scenario.nics import add_nic
 from exitless.scenario.quantities import (
     LONGEST_PS,

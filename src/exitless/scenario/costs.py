@@ -5,19 +5,17 @@ A file says what its own steps cost; every other step keeps the cost and the ori
 
 import tomllib
 from functools import cache
-from importlib import resources
-from pathlib import Path
 from typing import Any, Final
 
 from exitless.bits import units
 from exitless.errors import ScenarioError
-from exitless.scenario.load import near, parse, preset_names
+from exitless.scenario.files import file_text, near, text_in
+from exitless.scenario.load import parse, preset_names
 from exitless.scenario.quantities import plain, time_within
 from exitless.sim.costs import Cost
 
 COST_NAMES: list[str] = [name.lower() for name in vars(Cost) if name.isupper() and name != "COUNT"]
 DEFAULT: Final = "illustrative"
-LARGEST: Final = 4 << 20
 LONGEST_PS: Final = units.PS_PER_S
 ENTRIES: Final = ["says", "base", "value", "cost", "recording", "stretch"]
 COLUMNS: Final = ["cycles", "ns", "origin", "source"]
@@ -27,7 +25,7 @@ EXPECTED: Final = 'expected { cycles = 900 }, { ns = 375 } or "375 ns"'
 @cache
 def cost_table(name: str) -> dict[str, Any]:
     """Read a cost table of the package; it is the same for every machine built, and nobody changes it."""
-    return tomllib.loads((resources.files("exitless.scenario") / "presets" / f"{name}.toml").read_text("utf-8"))
+    return tomllib.loads(text_in("presets", name))
 
 
 def is_file(name: str) -> bool:
@@ -37,21 +35,7 @@ def is_file(name: str) -> bool:
 
 def read_costs(path: str) -> dict[str, Any]:
     """Read a file of costs and check what stands at its top. Errors: ScenarioError with the place."""
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(LARGEST + 1)
-        text = data.decode("utf-8-sig")
-    except OSError as problem:
-        raise ScenarioError(f"{path}: cannot read the costs: {(problem.strerror or str(problem)).lower()}") from None
-    except UnicodeDecodeError as problem:
-        raise ScenarioError(
-            f"{path}: expected UTF-8 text, got byte 0x{problem.object[problem.start]:02x} at offset {problem.start}"
-        ) from None
-    except ValueError:
-        raise ScenarioError(f"{path!r}: no file can have a name with a zero byte in it") from None
-    if len(data) > LARGEST:
-        raise ScenarioError(f"{path}: expected a cost table of at most {LARGEST >> 20} MiB; this file is larger")
-    table = parse(text, path)
+    table = parse(file_text(path, "cost table"), path)
     for key in table:
         if key not in ENTRIES:
             raise ScenarioError(f"{path}: {key}: no such entry of a cost table{near(key, ENTRIES)}")

@@ -1,62 +1,31 @@
 """Read a scenario: from the library or a TOML file, strictly; every complaint names its place and a near match."""
 
-import difflib
 import re
 import tomllib
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from exitless.errors import ScenarioError
 from exitless.mech.catalog import CATALOG
+from exitless.scenario.files import named_text, names_in, near
 from exitless.scenario.schema import TABLES, Bound, Scenario
-
-
-def near(word: str, known: list[str]) -> str:
-    """Return ``; did you mean "x"?`` when something known is close, else the list of what is known."""
-    close = difflib.get_close_matches(word, known, 1, 0.5)
-    if not close and word:
-        close = [k for k in known if k.lower().startswith(word.lower())]
-    if close:
-        return f'; did you mean "{close[0]}"?'
-    return f"; known: {', '.join(known)}" if known else ""
 
 
 def library_names() -> list[str]:
     """Return the names of the scenarios that come with Exitless, ``mail`` first."""
-    folder = resources.files("exitless.scenario") / "library"
-    files = [f.name for f in folder.iterdir() if f.name.endswith(".toml")]
-    names = sorted(file[:-5] for file in files if not file.endswith(".published.toml"))
+    names = [name for name in names_in("library") if not name.endswith(".published")]
     return sorted(names, key=lambda n: n != "mail")
 
 
 def preset_names() -> list[str]:
     """Return the names of the cost tables that come with Exitless."""
-    folder = resources.files("exitless.scenario") / "presets"
-    return sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml"))
+    return names_in("presets")
 
 
 def read_text(name: str) -> tuple[str, str]:
     """Return a scenario's text and what to call it in messages. Errors: ScenarioError."""
-    if name in library_names():
-        return (resources.files("exitless.scenario") / "library" / f"{name}.toml").read_text("utf-8"), name
-    path = Path(name)
-    if path.suffix != ".toml":
-        raise ScenarioError(
-            f'no scenario "{name}" in the library, and a file must end in .toml{near(name, library_names())}'
-        )
-    try:
-        return path.read_text("utf-8-sig"), str(path)
-    except OSError as problem:
-        raise ScenarioError(f"{path}: cannot read the scenario: {problem.strerror or problem}") from None
-    except UnicodeDecodeError as problem:
-        raise ScenarioError(
-            f"{path}: expected UTF-8 text, got byte 0x{problem.object[problem.start]:02x} at offset {problem.start}"
-        ) from None
-    except ValueError:
-        raise ScenarioError(f"{name!r}: no file can have a name with a zero byte in it") from None
+    return named_text(name, "library", library_names(), "scenario")
 
 
 def parse(text: str, where: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from exitless.bits import units
 from exitless.errors import ScenarioError
 from exitless.mech.catalog import ROUTE_CHANNEL, ROUTE_DIRECT, ROUTE_POSTED
-from exitless.scenario.load import near
+from exitless.scenario.files import near
 from exitless.scenario.quantities import LONGEST_MEAN_PS, quantity, time_within, within
 from exitless.scenario.schema import Load as LoadTable
 from exitless.sim.state import Event, Source

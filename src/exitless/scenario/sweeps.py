@@ -3,14 +3,14 @@
 import itertools
 import json
 import re
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from exitless.errors import ScenarioError
-from exitless.scenario.load import check_mechanisms, field_names, in_plain_words, load, near, parse
+from exitless.scenario.files import named_text, names_in, near
+from exitless.scenario.load import check_mechanisms, field_names, in_plain_words, load, parse
 from exitless.scenario.quantities import LONGEST_PS, time_within
 from exitless.scenario.schema import Scenario
 
@@ -61,28 +61,12 @@ class Study(msgspec.Struct, frozen=True):
 
 def study_names() -> list[str]:
     """Return the names of the studies that come with Exitless."""
-    folder = resources.files("exitless.scenario") / "studies"
-    return sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml"))
+    return names_in("studies")
 
 
 def study_text(name: str) -> tuple[str, str]:
     """Return a study's text and what to call it. Errors: ScenarioError."""
-    if name in study_names():
-        return (resources.files("exitless.scenario") / "studies" / f"{name}.toml").read_text("utf-8"), name
-    path = Path(name)
-    if path.suffix != ".toml":
-        raise ScenarioError(
-            f'no study "{name}" in the library, and a file must end in .toml{near(name, study_names())}'
-        )
-    try:
-        return path.read_text("utf-8-sig"), str(path)
-    except OSError as problem:
-        raise ScenarioError(f"{path}: cannot read the study: {problem.strerror or problem}") from None
-    except UnicodeDecodeError as problem:
-        byte = problem.object[problem.start]
-        raise ScenarioError(f"{path}: expected UTF-8 text, got byte 0x{byte:02x} at offset {problem.start}") from None
-    except ValueError:
-        raise ScenarioError(f"{name!r}: no file can have a name with a zero byte in it") from None
+    return named_text(name, "studies", study_names(), "study")
 
 
 def convert_study(data: dict[str, Any], where: str) -> StudyFile:

@@ -8,7 +8,7 @@ from exitless.arch.xen.ports import Errno, bind_interdomain, bind_ipi
 from exitless.bits import units
 from exitless.errors import ScenarioError
 from exitless.mech.catalog import ROUTE_CHANNEL, ROUTE_DIRECT, ROUTE_POSTED
-from exitless.scenario.load import near
+from exitless.scenario.files import near
 from exitless.scenario.quantities import LONGEST_MEAN_PS, time_within, within
 from exitless.scenario.schema import Device, Vm
 from exitless.sim.chance import Stream

@@ -15,6 +15,8 @@ PAIR: Final = 2
 WIDTH: Final = 3
 NEAR: Final = 32
 NEAR_WORDS: Final = 64
+# How many leave the heap at once.
+BATCH: Final = 16
 
 
 class Calendar:
@@ -120,12 +122,25 @@ class Calendar:
         heap[at + 2] = payload
 
     def _fetch(self) -> None:
-        """Move the earliest entry of the heap to the list, which is empty."""
+        """Move the earliest entries of the heap to the list, which is empty: so many that what is planned next for soon
+        finds its place among them.
+        """
+        count: i64 = self.later
+        if count > BATCH:
+            count = BATCH
+        self.soon = count
         near: vec[i64] = self.near
+        at: i64 = count * PAIR
+        while at > 0:
+            at -= PAIR
+            heap: vec[i64] = self.heap
+            near[at] = heap[0]
+            near[at + 1] = heap[2]
+            self._drop_first()
+
+    def _drop_first(self) -> None:
+        """Take the earliest entry out of the heap."""
         heap: vec[i64] = self.heap
-        near[0] = heap[0]
-        near[1] = heap[2]
-        self.soon = 1
         n: i64 = self.later - 1
         self.later = n
         if n == 0:

@@ -49,7 +49,8 @@ class Unscheduled:
     """Gives what is nobody's to one vCPU for each pCPU, with the runstates that gaps longer than ``stay`` ps stand for.
 
     ``add`` makes the vCPU of a pCPU and returns its number. ``idle_entries`` counts halts that an entry follows which
-    brings no interrupt: no halted vCPU is entered so, another was.
+    brings no interrupt: no halted vCPU is entered so, another was. ``unarmed_entries`` counts entries that arm no
+    window while an interrupt waits for one: no vCPU for which one waits is entered so.
     """
 
     def __init__(self, stay: int, add: Callable[[int], int]) -> None:
@@ -57,9 +58,11 @@ class Unscheduled:
         self.add = add
         self.away = 0
         self.idle_entries = 0
+        self.unarmed_entries = 0
         self._vcpus: dict[int, int] = {}
         self._exits: dict[int, Row] = {}
-        self._found: set[int] = set()
+        self._found: dict[int, set[int]] = {}
+        self._waiting: dict[int, set[int]] = {}
 
     def batches(self, batches: Iterable[list[Row]]) -> Iterator[list[Row]]:
         """Hand on all rows."""
@@ -77,11 +80,18 @@ class Unscheduled:
         if pcpu not in self._vcpus:
             self._vcpus[pcpu] = self.add(pcpu)
         vcpu = self._vcpus[pcpu]
+        waiting = self._waiting.setdefault(pcpu, set())
+        found = self._found.setdefault(pcpu, set())
         if kind == Kind.VM_EXIT:
             self._exits[pcpu] = row
-            self._found.discard(pcpu)
-        elif kind == Kind.IRQ_INJECT or kind == Kind.IRQ_WINDOW:
-            self._found.add(pcpu)
+            found.clear()
+        elif kind == Kind.IRQ_INJECT:
+            waiting.discard(a)
+            found.add(a)
+        elif kind == Kind.IRQ_WINDOW:
+            if a not in found:
+                waiting.add(a)
+            found.add(a)
         elif kind == Kind.VM_ENTRY and pcpu in self._exits:
             out += self._switches(self._exits.pop(pcpu), time, vcpu)
         out.append((time, kind, pcpu, vcpu, a, b))
@@ -89,9 +99,12 @@ class Unscheduled:
     def _switches(self, left: Row, time: int, vcpu: int) -> list[Row]:
         """Return the runstates between an exit and its entry, none when the guest stayed."""
         pcpu = left[2]
-        halts = plain_reason(left[4]) == Exit.HLT
-        self.idle_entries += halts and pcpu not in self._found
-        if time - left[0] <= self.stay and (pcpu in self._found or not halts):
+        found, halts = bool(self._found[pcpu]), plain_reason(left[4]) == Exit.HLT
+        self.idle_entries += halts and not found
+        if plain_reason(left[4]) == Exit.INTERRUPT_WINDOW and not found:
+            self._waiting[pcpu].clear()
+        self.unarmed_entries += bool(self._waiting[pcpu]) and not found
+        if time - left[0] <= self.stay and (found or not halts):
             return []
         self.away += 1
         back, state = max(time - 1, left[0]), RunState.BLOCKED if halts else RunState.RUNNABLE

@@ -10,8 +10,8 @@ from exitless.record.block import Event, Header, Record
 from exitless.study.journeys import FOLLOWED, Rows
 from exitless.study.spans import Spans, of_rows, rows
 from exitless.study.tally import REASONS, Tally
-from exitless.view.timeline import reason_class
-from exitless.view.words import headline, host_name, reason_name
+from exitless.view.classes import reason_class
+from exitless.view.names import headline, host_name, reason_name
 from exitless.vocab.kinds import Kind
 
 TALLIED: Final = (Kind.SOURCE_ASSERT, Kind.SOURCE_MERGE, Kind.SOURCE_HANDLE, Kind.PORT_CLEAR, Kind.VM_EXIT)

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from exitless.record.block import Event, Header
 from exitless.study.spans import Spans
-from exitless.view.words import source_name, vcpu_name
+from exitless.view.names import source_name, vcpu_name
 from exitless.vocab.kinds import Kind, Owner
 
 FEW: Final = 8

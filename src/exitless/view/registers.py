@@ -6,8 +6,8 @@ from typing import Final
 from rich.text import Text
 
 from exitless.study.spans import Phase
+from exitless.view.names import is_model, vcpu_name
 from exitless.view.scene import Scene
-from exitless.view.words import is_model, vcpu_name
 from exitless.vocab.kinds import Kind
 
 COLUMNS: Final = ("PIR", "ON", "VIRR", "RVI", "in service", "port", "upcall")

@@ -8,7 +8,8 @@ from exitless.study.journeys import Rows, choose, of_vectors
 from exitless.study.spans import Phase, Spans, of_rows, rows
 from exitless.study.ways import Journey, Step
 from exitless.view.lanes import Lane, lanes, sources_of
-from exitless.view.words import Card, Words, cards, is_model
+from exitless.view.names import is_model
+from exitless.view.words import Card, Words, cards
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind
 

@@ -6,73 +6,23 @@ from typing import Final
 from rich.text import Text
 
 from exitless.bits.units import PS_PER_MS, PS_PER_NS, PS_PER_US, show_time
-from exitless.record.block import Header
-from exitless.study.spans import Phase, State, StateSpan, VectorSpan
+from exitless.study.spans import State
+from exitless.view.cells import LABEL, Row
+from exitless.view.classes import pieces, reason_class
 from exitless.view.lanes import Lane
+from exitless.view.names import host_name, is_model, others_name, reason_name
 from exitless.view.registers import registers
 from exitless.view.scene import Scene, place_of
 from exitless.view.steps import ASCII, DIGITS, UNICODE, Signs, base_of, steps, wrapped
-from exitless.view.words import host_name, is_model, others_name, reason_name
-from exitless.vocab.exits import VMX_NAMES, Exit
 from exitless.vocab.kinds import Kind, Owner
 
-LABEL: Final = 11
 NARROWEST: Final = 60
 WIDEST: Final = 200
 
 
 IN_ASCII: Final = {"µ": "u", "–": "-", "…": "~", "·": ".", "×": "x", "→": ">", "≥": ">", "≤": "<"}
-REASONS: Final = (Exit.EXTERNAL_INTERRUPT, Exit.INTERRUPT_WINDOW, Exit.VMCALL, Exit.HLT, Exit.EOI_INDUCED)
-ACCESSES: Final = (Exit.APIC_ACCESS, Exit.APIC_WRITE, Exit.MSR_READ, Exit.MSR_WRITE, Exit.TPR_BELOW_THRESHOLD)
-SVM_SIGNS: Final = {"interrupt": 0, "intr": 0, "vintr": 1, "vmmcall": 2, "hlt": 3, "msr": 5}
 REASON_STYLES: Final = ("#d2521a", "#b58a00", "#9a55d6", "bold", "#0a98a0", "#2490ea", "bold")
 OWNER_STYLES: Final = ("dim", "", "#a08f38", "#4f8fd8")
-
-
-def reason_class(header: Header, reason: int) -> int:
-    """Return which of the seven signs stands for an exit reason.
-
-    The other vendor's numbers mean other things: where a record's name is not that of the number, the name decides.
-    """
-    name = reason_name(header, reason)
-    if VMX_NAMES.get(reason) != name:
-        return SVM_SIGNS.get(name.lower(), 6)
-    if reason in REASONS:
-        return REASONS.index(reason)
-    return 5 if reason in ACCESSES else 6
-
-
-class Row:
-    """A line under way: a label and one character a cell, each with its style."""
-
-    def __init__(self, label: str, cells: int) -> None:
-        self.label = label
-        self.cells = [" "] * cells
-        self.styles = [""] * cells
-
-    def put(self, at: int, sign: str, style: str = "") -> None:
-        """Write one character, if it is inside."""
-        if 0 <= at < len(self.cells):
-            self.cells[at] = sign
-            self.styles[at] = style
-
-    def write(self, at: int, text: str, style: str = "") -> None:
-        """Write a word where it fits whole and touches nothing else."""
-        if at < 0 or at + len(text) > len(self.cells):
-            return
-        if any(c != " " for c in self.cells[max(0, at - 1) : at + len(text) + 1]):
-            return
-        for n, sign in enumerate(text):
-            self.put(at + n, sign, style)
-
-    def text(self) -> Text:
-        """Return the line, without blanks at its end."""
-        out = Text(f"{self.label[:LABEL]:<{LABEL}} ")
-        last = max((n for n, sign in enumerate(self.cells) if sign != " "), default=-1)
-        for n in range(last + 1):
-            out.append(self.cells[n], self.styles[n] or None)
-        out.rstrip()
-        return out
 
 
 class _Plot:
@@ -253,26 +203,6 @@ def _vcpu(plot: _Plot, lane: Lane) -> Row | None:
     signs = running + plot.signs.states[1:]
     plot.fill(row, [(s.start, s.end, signs[s.state], style if s.state == State.GUEST else "") for s in found])
     return row
-
-
-def pieces(span: VectorSpan, states: list[StateSpan]) -> list[tuple[int, int, int]]:
-    """Cut a span in service where its vCPU stopped running: ``(start, end, phase)``, with phase 3 for paused."""
-    if span.phase != Phase.SERVICE or not states or span.end <= span.start:
-        return [(span.start, span.end, span.phase)]
-    out = []
-    at = span.start
-    for s in states:
-        if s.end <= at or s.state == State.GUEST:
-            continue
-        if s.start >= span.end:
-            break
-        if s.start > at:
-            out.append((at, s.start, int(Phase.SERVICE)))
-        out.append((max(at, s.start), min(span.end, s.end), 3))
-        at = min(span.end, s.end)
-    if at < span.end:
-        out.append((at, span.end, int(Phase.SERVICE)))
-    return out
 
 
 def _vector(plot: _Plot, lane: Lane) -> Row | None:

@@ -3,10 +3,10 @@
 from typing import Final, NamedTuple
 
 from exitless.record.block import Header
-from exitless.study.summary import CALL_NAMES
 from exitless.study.ways import Journey, Step
-from exitless.vocab.exits import VMX_NAMES, Exit
-from exitless.vocab.kinds import Kind, Owner, RunState
+from exitless.view.names import call_name, host_name, is_direct, owner_name, reason_name, source_name, vcpu_name
+from exitless.vocab.exits import Exit
+from exitless.vocab.kinds import Kind
 from exitless.vocab.table import BY_KIND
 
 CITES: Final = {
@@ -25,11 +25,6 @@ CITES: Final = {
     "Linux events_2l.c evtchn_2l_clear_pending": "Linux, drivers/xen/events/events_2l.c, evtchn_2l_clear_pending",
 }
 
-RUNSTATES: Final = {
-    RunState.RUNNING: "running", RunState.RUNNABLE: "runnable", RunState.BLOCKED: "blocked",
-    RunState.OFFLINE: "offline",
-}  # fmt: skip
-
 
 class Words(NamedTuple):
     """A step in words: a title, a detail, a sentence, and the key of its citation (empty for none)."""
@@ -38,65 +33,6 @@ class Words(NamedTuple):
     detail: str
     sentence: str
     cites: str = ""
-
-
-def is_xen(header: Header) -> bool:
-    """Tell whether the host of a record is Xen; a simulated one is."""
-    return header.origin == "simulated" or "xen" in header.origin.lower()
-
-
-def is_model(header: Header) -> bool:
-    """Tell whether a record is a run that the model checker found."""
-    return header.origin == "model checker"
-
-
-def host_name(header: Header) -> str:
-    """Return what the hypervisor is called."""
-    return "Xen" if is_xen(header) else "host"
-
-
-def name_of(names: list[str], number: int, what: str) -> str:
-    """Return a name by number, or the number where the record has none."""
-    return names[number] if 0 <= number < len(names) else f"{what}{number}"
-
-
-def vcpu_name(header: Header, vcpu: int) -> str:
-    """Return a vCPU's name."""
-    return name_of(header.vcpus, vcpu, "vCPU")
-
-
-def source_name(header: Header, source: int) -> str:
-    """Return a source's name."""
-    return name_of(header.sources, source, "source ")
-
-
-def reason_name(header: Header, reason: int) -> str:
-    """Return an exit reason as the manual or the record names it."""
-    return header.exits.get(reason) or VMX_NAMES.get(reason, f"reason {reason}")
-
-
-def call_name(number: int, operation: int) -> str:
-    """Return a hypercall's name, or its numbers."""
-    return CALL_NAMES.get((number, operation), f"hypercall {number}, operation {operation}")
-
-
-def others_name(header: Header) -> str:
-    """Return who has a pCPU that is no guest's: dom0 under Xen, the host's own tasks elsewhere."""
-    return "dom0" if host_name(header) == "Xen" else "host's tasks"
-
-
-def owner_name(header: Header, owner: int) -> str:
-    """Return an owner of pCPU time in a word."""
-    return {Owner.IDLE: "idle", Owner.XEN: host_name(header), Owner.DOM0: others_name(header),
-            Owner.GUEST: "guest"}.get(owner, "?")  # fmt: skip
-
-
-def is_direct(header: Header, vcpu: int, vector: int) -> bool:
-    """Tell whether a vector is the host's and the guest's at once: a guest takes it without a virtual APIC."""
-    return any(
-        (guest, host, to) == (vector, vector, vcpu)
-        for guest, host, to in zip(header.source_vector, header.source_host_vector, header.source_vcpu, strict=False)
-    )
 
 
 def words(header: Header, step: Step, host: str = "Xen") -> Words:
@@ -134,6 +70,19 @@ def _device(header: Header, s: Step, host: str) -> Words | None:
         )  # fmt: skip
     if s.kind == Kind.PID_POST:
         return _post(header, s)
+    return _moving(header, s)
+
+
+def _moving(header: Header, s: Step) -> Words | None:
+    """An interrupt on its way to another pCPU, or a pCPU that goes."""
+    row = BY_KIND[s.kind]
+    says = f"{row.says[0].upper()}{row.says[1:]}."
+    if s.kind == Kind.VECTOR_ASSIGN:
+        return Words(f"{source_name(header, s.b)} moves", f"host vector 0x{s.a:02x}, pCPU{s.pcpu}", says)
+    if s.kind == Kind.VECTOR_FREE:
+        return Words(f"{source_name(header, s.b)} has moved", f"0x{s.a:02x} is free on pCPU{s.pcpu}", says)
+    if s.kind == Kind.PCPU_OFFLINE:
+        return Words(f"pCPU{s.pcpu} is offline", f"pCPU{s.a} does its work", says)
     return None
 
 
@@ -358,10 +307,3 @@ _JOINED: Final = {
     (Kind.PORT_CLEAR, Kind.SOURCE_HANDLE),
     (Kind.SOURCE_ASSERT, Kind.TIMER_FIRE),
 }
-
-
-def headline(header: Header, journey: Journey) -> str:
-    """Say one interrupt in one line, without its numbers."""
-    if journey.source >= 0:
-        return f"{source_name(header, journey.source)} interrupt #{journey.serial}"
-    return f"vector 0x{journey.vector:02x} of {vcpu_name(header, journey.vcpu)}, #{journey.serial}"
