@@ -172,3 +172,19 @@ def test_a_posted_interrupt_is_not_asked_to_follow() -> None:
         irq for irq in built.machine.irqs if built.machine.remapper.table[built.machine.sources[irq.source].index].im
     ]
     assert len(nics) == 2 and all(irq.wanted == 0 for irq in nics)
+
+
+def test_candidate_c12_a_second_move_before_the_first_interrupt_at_the_new_place_is_lost() -> None:
+    """That interrupt sends 22H and carries out what is wanted, in this order; while the old pCPU has yet to clean up
+    the choice of a vector answers -EAGAIN, and the wish is gone. So the interrupt stays between the two for good."""
+    quiet = Quiet("apicv", "device[0].load=50")
+    m = quiet.machine
+    irq, vcpu = m.irqs[0], m.vcpus[m.sources[m.irqs[0].source].vcpu]
+    m.schedule_move(vcpu, 2, 3 * MS)
+    while irq.moving == 0:
+        m.step()
+    m.schedule_move(vcpu, 3, m.now)
+    rows = quiet.run(60 * MS)
+    assert vcpu.ran_on == 3 and (int(irq.pcpu), int(irq.wanted), int(irq.moving), int(irq.cleanups)) == (2, 0, 0, 0)
+    late = [e.pcpu for e in rows if e.kind == Kind.HOST_IRQ and e.b == irq.number and e.time_ps > 30 * MS]
+    assert len(late) > 3 and set(late) == {2}

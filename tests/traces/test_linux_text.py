@@ -53,6 +53,8 @@ BODIES = (
     ("kvm_ioapic_set_irq", "pin 4 dst ff vec 0 (ExtINT|logical|level|masked)", (0x18700, 4, 0)),
     ("kvm_pic_set_irq", "chip 1 pin 5 (edge|masked) (coalesced)", (1, 5, 1, 0, 255)),
     ("kvm_apic", "apic_write APIC_EOI = 0x0", (1, 0xB0, 0)),
+    ("kvm_msr", "write=0 ecx=1b data=0xfee00900 exception=0", (0, 0x1B, 0xFEE00900)),
+    ("kvm_msr", "write=1 ecx=830 data=0xfd exception=0", (1, 0x830, 0xFD)),
     ("kvm_apic", "apic_write APIC_ICR = 0x1000000fd", (1, 0x300, 0x1000000FD)),
     ("kvm_apic", "apic_read 0x3f = 0x1", (0, 0x3F, 1)),
     ("kvm_apic", "apic_read APIC_UNHEARD_OF = 0x1", (0, 0, 1)),
@@ -117,6 +119,9 @@ HEADS = (
     ("kworker/5:2-eve-12 [005]  7688.090494629: ", 12, 5),
     ("           <...>-31679 [000]8136632780877: ", 31679, 0),
     ("          <idle>-0     [012]    60.027060: ", 0, 12),
+    ("          <idle>-0     [012]    60.027060: (+361)   ", 0, 12),
+    ("  <idle>-0       3dNh1.     60.027060: ", 0, 3),
+    (" CPU 0/KVM-77    12.....     60.027060: ", 77, 12),
     (" a [1] b-77 [003]    60.027060: ", 77, 3),
 )  # fmt: skip
 
@@ -128,7 +133,7 @@ def test_a_line_is_anchored_at_its_cpu_whatever_the_threads_name_is(
     reader, rows = read_linux_bytes(tmp_path, (head + "kvm_entry: vcpu 4, rip 0x1\n").encode())
     assert [(v.tid, v.number) for v in reader.vcpus] == [(tid, 4)] and rows[0][2] == cpu and not reader.unread()
     assert reader.kinds == {"kvm:kvm_entry": 1}
-    if "(" in head:
+    if "(  29760)" in head:
         assert reader.vcpus[0].vm == "vm29760"
 
 
@@ -181,6 +186,12 @@ def test_what_is_no_event_is_counted_as_lines(tmp_path: Path) -> None:
     assert reader.unread() == {"lines": 1} and reader.kinds == {"ftrace:print": 1}
     chain = b"a 7 [000] 1.000000: kvm:kvm_entry: vcpu 0\n        ffffffff81000000 f+0x1 ([kernel.kallsyms])\n\n"
     assert not read_linux_bytes(tmp_path, chain)[0].unread()
+    other = (
+        b"kthreadd     2 [000]     0.000000: PERF_RECORD_COMM: kthreadd:2/2\n"
+        b"swapper     0 [000]     0.000000: PERF_RECORD_MMAP -1/0: [0xffffffffc0213000(0x5000) @ 0]: x /lib/modules/a\n"
+    )
+    reader, _ = read_linux_bytes(tmp_path, other + chain)
+    assert reader.kinds == {"kvm:kvm_entry": 1} and not reader.unread(), "what perf shows of tasks is no event"
 
 
 def test_time_that_goes_backwards_is_held_and_told(tmp_path: Path) -> None:

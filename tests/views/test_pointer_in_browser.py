@@ -84,6 +84,8 @@ def test_the_ruler_sets_the_cursor_and_a_lane_s_name_chooses_it(shown: Page) -> 
     assert shown.settle().ask("state.lane") == 1
     shown.driver.find_element("css selector", "#labels [data-lane='1']").click()
     assert shown.settle().ask("state.lane") == -1
+    titles = shown.ask("[...document.querySelectorAll('#labels [data-lane]')].map((label) => label.title)")
+    assert "d1v0 guest: vCPU 0 of domain 1" in titles
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -123,6 +125,8 @@ def test_badges_and_texts_of_a_lane_keep_clear_of_each_other(shown: Page, share:
         " m = g.transform.baseVal[0].matrix; return [m.f, m.e + b.x, m.e + b.x + b.width]; })"
     )
     assert boxes
+    shared = "[...document.querySelectorAll('#over .badge')].filter((g) => g.dataset.steps.includes(','))"
+    assert shown.ask(f"{shared}.every((g) => g.querySelector('title').textContent.includes('a click goes'))")
     for y in {box[0] for box in boxes}:
         row = sorted(box[1:] for box in boxes if box[0] == y)
         assert all(left[1] <= right[0] + 0.2 for left, right in itertools.pairwise(row)), row

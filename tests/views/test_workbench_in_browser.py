@@ -92,6 +92,8 @@ def test_each_control_changes_the_picture_and_says_how_long_it_took(bench: Page,
     seen = "xOf(state.cursor) > 0 && xOf(state.cursor) < view.width"
     followed = f"!selected() || (selectedStep().time === state.cursor && {seen})"
     assert bench.ask(followed), "registers and step are of two moments"
+    rate = {"load": "= 731 kpkt/s", "frame": "= 1\u2009172 kpkt/s", "rate": "= 610 kpkt/s"}
+    assert bench.text("#packets") == rate.get(key, "= 244 kpkt/s")
     assert bench.text("#redraw").startswith("redrawn in ") and bench.text("#redraw").endswith(" ms")
     assert bench.ask("flight.error") == "" and bench.ask("RECORDS.some((r) => r.stale)") is False
     assert f"x.{key}={value}" in bench.ask("hashText()")

@@ -35,7 +35,7 @@ ANY: Final = 9
 
 RAW: Final = re.compile(r"(\w+)=(-?(?:0x[0-9a-fA-F]{1,16}|\d{1,20}|[0-9a-f]{1,16}))(?![\w.])")
 # Fields that trace-cmd report -R prints in hexadecimal, with no sign of it, as the event's own text has them.
-WITHOUT_0X: Final = ("apicid", "dest_id")
+WITHOUT_0X: Final = ("apicid", "dest_id", "ecx")
 
 
 def is_digit(c: i64) -> bool:

@@ -5,7 +5,7 @@ from typing import Final
 from librt.strings import read_i64_le
 from mypy_extensions import i64
 
-from exitless.traces.text_form import is_digit, is_space, is_word, lesser
+from exitless.traces.text_form import is_digit, is_space, is_word, lesser, stands
 
 # A thread's name, in bytes.
 MOST_NAME: Final = 256
@@ -21,13 +21,19 @@ HIGHEST: Final = 0x0080808080808080
 SPACE: Final[i64] = 32
 OPEN: Final = 40
 CLOSE: Final = 41
+PLUS: Final = 43
 DASH: Final = 45
 POINT: Final = 46
 ZERO: Final = 48
 SLASH: Final = 47
 COLON: Final = 58
+BOTH_OFF: Final = 68
 BRACKET: Final = 91
 BRACKET_END: Final = 93
+BOTTOM_HALVES_OFF: Final = 98
+INTERRUPTS_OFF: Final = 100
+# What perf script prints of records that are no samples begins so.
+NO_SAMPLE: Final = b"PERF_RECORD_"
 
 
 def line_end(data: bytes, at: i64, end: i64) -> i64:
@@ -180,16 +186,18 @@ class FtraceLine(Line):
             at = self._group(self.spaces(at + 1))
         if at < 0:
             return False
-        at = self._cpu(at)
-        if at < 0:
+        after = self._cpu(at)
+        if after < 0:
+            after = self._bare_cpu(at)
+        if after < 0:
             return False
-        begin: i64 = self.spaces(at)
+        begin: i64 = self.spaces(after)
         at = self._time(begin, 20)
         if at < 0:
             at = self._time(self._flags(begin), 20)
         if at < 0:
             return False
-        self.name = self.spaces(at)
+        self.name = self._after_difference(self.spaces(at))
         if self.name == at or is_digit(i64(self.data[self.name]) if self.name < self.end else SPACE):
             return False
         at = self.name
@@ -202,6 +210,27 @@ class FtraceLine(Line):
         self.name_end = at
         self.body = self.spaces(at + 1)
         return True
+
+    def _bare_cpu(self, at: i64) -> i64:
+        """Read a pCPU that stands without brackets and right before its flags, as ``trace-cmd report -l`` has it.
+
+        Returns the place of the flags, whose first says whether interrupts are off; -1 when it is not there.
+        """
+        after: i64 = self.digits(at, 5)
+        if after == at or after >= self.end:
+            return -1
+        c: i64 = i64(self.data[after])
+        if c != POINT and c != INTERRUPTS_OFF and c != BOTTOM_HALVES_OFF and c != BOTH_OFF:
+            return -1
+        self.cpu = self.number
+        return after
+
+    def _after_difference(self, at: i64) -> i64:
+        """Go past ``(+N)``, the time since the line before, if it stands there (``trace-cmd report --ts-diff``)."""
+        if not self.has(at, OPEN) or not self.has(at + 1, PLUS):
+            return at
+        after: i64 = self.digits(at + 2, 20)
+        return self.spaces(after + 1) if self.has(after, CLOSE) else at
 
     def _group(self, at: i64) -> i64:
         """Read what follows ``(``: a number or dashes, ``)``, and white; returns the place after it, -1 for none."""
@@ -257,6 +286,8 @@ class PerfLine(Line):
 
     def _event(self, at: i64) -> bool:
         """Read the event's name: up to three words with colons between, a colon or more behind."""
+        if stands(self.data, at, self.end, NO_SAMPLE):
+            return False
         self.name = at
         words: i64 = 0
         while True:

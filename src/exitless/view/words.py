@@ -70,6 +70,19 @@ def _device(header: Header, s: Step, host: str) -> Words | None:
         )  # fmt: skip
     if s.kind == Kind.PID_POST:
         return _post(header, s)
+    return _moving(header, s)
+
+
+def _moving(header: Header, s: Step) -> Words | None:
+    """An interrupt on its way to another pCPU, or a pCPU that goes."""
+    row = BY_KIND[s.kind]
+    says = f"{row.says[0].upper()}{row.says[1:]}."
+    if s.kind == Kind.VECTOR_ASSIGN:
+        return Words(f"{source_name(header, s.b)} moves", f"host vector 0x{s.a:02x}, pCPU{s.pcpu}", says)
+    if s.kind == Kind.VECTOR_FREE:
+        return Words(f"{source_name(header, s.b)} has moved", f"0x{s.a:02x} is free on pCPU{s.pcpu}", says)
+    if s.kind == Kind.PCPU_OFFLINE:
+        return Words(f"pCPU{s.pcpu} is offline", f"pCPU{s.a} does its work", says)
     return None
 
 

@@ -26,6 +26,7 @@ function drawControls() {
       const all = list.includes(value) ? list : [value, ...list];
       const says = (v) => (key === "pin" ? (v === "none" ? "none" : `pCPU${v}`) : key === "rate" ? `${v} Gbit/s` : v);
       out.push(`<label>${name}<select class="mono" data-key="${key}">${all.map((v) => `<option value="${escaped(v)}"${v === value ? " selected" : ""}>${escaped(says(v))}</option>`).join("")}</select></label>`);
+      if (key === "rate") out.push('<span id="packets" class="quiet" title="what load, frame and link make of it"></span>');
     }
   }
   out.push('<span class="grow"></span><span id="redraw" class="quiet" role="status"></span><span class="kind">simulated</span><span class="note error" id="complaint" role="alert" hidden></span>');
@@ -40,7 +41,9 @@ function scenarioChoice() {
 function drawRedraw() {
   const node = document.getElementById("redraw");
   if (!node) return;
-  setHtml(node, flight.busy && flight.shown ? '<i class="bar"></i>' : flight.took ? `redrawn in ${Math.round(flight.took)} ms` : packetsText());
+  setHtml(node, flight.busy && flight.shown ? '<i class="bar"></i>' : flight.took ? `redrawn in ${Math.round(flight.took)} ms` : "");
+  const packets = document.getElementById("packets");
+  if (packets) setHtml(packets, packetsText());
   const complaint = document.getElementById("complaint");
   complaint.hidden = !flight.error;
   if (complaint.textContent !== flight.error) complaint.textContent = flight.error;
@@ -49,7 +52,7 @@ function drawRedraw() {
 
 function packetsText() {
   const rate = setting("rate"), load = setting("load"), frame = setting("frame");
-  return frame ? `${group(String(Math.round(rate * 1e6 * load / 100 / ((frame + 20) * 8))))} kpkt/s` : "";
+  return frame ? `= ${group(String(Math.round(rate * 1e6 * load / 100 / ((frame + 20) * 8))))} kpkt/s` : "";
 }
 
 // The records that are on the screen now; the others follow when these are drawn.

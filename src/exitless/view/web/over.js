@@ -43,7 +43,7 @@ function way(j) {
     if (g.x < -30 || g.x > view.width + 30) continue;
     const now = g.members.includes(state.sel.step);
     out += `<g class="badge${now ? " now" : ""}" data-steps="${g.members.join()}" transform="translate(${g.middle.toFixed(1)} ${g.y})">`
-      + `<rect x="${-g.half}" y="-7.5" width="${2 * g.half}" height="15" rx="7.5"/><text y="3.4">${g.text}</text></g>`;
+      + `<rect x="${-g.half}" y="-7.5" width="${2 * g.half}" height="15" rx="7.5"/><text y="3.4">${g.text}</text>${g.first < g.last ? `<title>Steps ${g.text}: a click goes from one to the next</title>` : ""}</g>`;
   }
   const first = groups[0];
   if (first && r.lanes[first.lane].kind === "device" && first.x > -30) {

@@ -67,6 +67,12 @@ function tabsHtml() {
   return RECORDS.map((r, n) => `<button type="button" role="tab" data-rec="${n}" title="${n < 9 ? `key ${n + 1}` : ""}">${escaped(r.name)}</button>`).join("");
 }
 
+// A lane's name in full; Xen's names of vCPUs are taken apart.
+function titleOf(lane) {
+  const xen = /^d(\d+)v(\d+)$/.exec(lane.label);
+  return `${lane.label} ${lane.detail}${xen ? `: vCPU ${xen[2]} of domain ${xen[1]}` : ""}`;
+}
+
 function drawLabels() {
   const r = rec(), j = selected();
   const own = new Set(j ? j.cards.map((card) => card.lane) : []);
@@ -75,7 +81,7 @@ function drawLabels() {
     const place = view.places.lanes[n], bar = barOf(place, lane.kind);
     const top = lane.kind === "pcpu" ? bar.y : place.y, h = lane.kind === "pcpu" ? bar.h : place.h - 1;
     const kind = [own.has(n) ? "strong" : "", ["vector", "port"].includes(lane.kind) ? "child" : "", state.lane === n ? "chosen" : ""].join(" ");
-    return `<div data-lane="${n}" class="${kind}" title="${escaped(`${lane.label} ${lane.detail}`)}" style="top:${top}px;height:${h}px;line-height:${h}px">${escaped(lane.label)}<small>${escaped(lane.detail)}</small></div>`;
+    return `<div data-lane="${n}" class="${kind}" title="${escaped(titleOf(lane))}" style="top:${top}px;height:${h}px;line-height:${h}px">${escaped(lane.label)}<small>${escaped(lane.detail)}</small></div>`;
   });
   document.getElementById("labels").innerHTML = heads.join("") + lanes.join("");
 }
