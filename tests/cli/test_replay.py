@@ -222,6 +222,18 @@ def test_without_the_schedulers_records_a_pcpu_is_one_vcpu(
             assert abs(row["simulated"] - row["recorded"]) <= 0.03 * row["recorded"], quantity
 
 
+@pytest.mark.parametrize("name", EXCERPTS)
+def test_without_the_schedulers_class_alone_all_hypercalls_are_still_there(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``xentrace -e hvm -e pv``: dom0's hypercalls lie among a guest's, and are not taken for its own."""
+    path = tmp_path / "unscheduled.bin"
+    path.write_bytes(masked(excerpt(name), lambda event: event >> 16 != 0x002))
+    d = document(capsys, path, "--cpu-hz", "2.6G")
+    calls = [row for row in d["rows"] if row["quantity"].startswith("hypercalls")]
+    assert calls and all(abs(row["simulated"] - row["recorded"]) <= 1 for row in calls) and kept(d) == []
+
+
 def test_the_hvm_class_alone_comes_through_a_pipe_as_well(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
