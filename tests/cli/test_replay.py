@@ -234,6 +234,22 @@ def test_without_the_schedulers_class_alone_all_hypercalls_are_still_there(
     assert calls and all(abs(row["simulated"] - row["recorded"]) <= 1 for row in calls) and kept(d) == []
 
 
+@pytest.mark.parametrize("name", EXCERPTS)
+def test_without_runstates_the_switches_tell_whose_an_exit_is(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``xentrace -e 0x28000``, the scheduler's verbose records without its runstates."""
+    path = tmp_path / "no-runstates.bin"
+    path.write_bytes(masked(excerpt(name), lambda event: event >> 12 != 0x21))
+    d = document(capsys, path, "--cpu-hz", "2.6G")
+    whole = document(capsys, DATA / f"{name}.bin.xz", "--cpu-hz", "2.6G")
+    assert d["vcpus"] == whole["vcpus"] and kept(d) == []
+    rows = by_quantity(d)
+    assert rows["window armings"]["basis"] == rows["wakeups"]["basis"] == "not predictable"
+    assert not any(row["recorded"] == 0 and row["simulated"] > 2 for row in d["rows"])
+    assert any("Runstates are not recorded" in note for note in d["notes"])
+
+
 def test_the_hvm_class_alone_comes_through_a_pipe_as_well(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
