@@ -230,23 +230,34 @@ def test_a_move_to_the_dying_pcpu_goes_back_where_that_is_allowed() -> None:
             vectors.arrive(irq, 1, new)
         gone(table, 1)
         assert vectors.fix_up(table, irq, 1, 2) == new
-        assert (irq.pcpu, irq.vector, irq.moving, irq.cleanups, irq.old_pcpu) == (0, old, 0, 0, -1)
+        assert (irq.pcpu, irq.vector, irq.moving, irq.cleanups) == (0, old, 0, 0)
+        assert (irq.old_pcpu, irq.old_vector) == (-1, 0)
         assert owned(table) == {(0, old): 1}
 
 
 def test_a_move_to_the_dying_pcpu_goes_on_to_a_third_where_its_old_place_is_not_allowed() -> None:
     """The old vector is still to be cleaned up, as it was."""
-    table, irq = VectorTable(3), HostIrq(1)
-    vectors.assign_vector(table, irq, 1)
-    old = irq.vector
-    vectors.want(irq, 2)
-    vectors.acknowledge(table, irq)
-    new = irq.vector
+    for taken in (0, 1):
+        table, irq = VectorTable(3), HostIrq(1)
+        vectors.assign_vector(table, irq, 1)
+        old = irq.vector
+        vectors.want(irq, 2)
+        vectors.acknowledge(table, irq)
+        new = irq.vector
+        if taken:
+            vectors.arrive(irq, 1, new)
+        gone(table, 1)
+        assert vectors.fix_up(table, irq, 1, 0b110) == new
+        assert (irq.pcpu, irq.moving, irq.cleanups, irq.old_pcpu, irq.old_vector) == (2, 1 - taken, taken, 0, old)
+        assert owned(table) == {(0, old): 1, (2, irq.vector): 1}
+        assert taken or vectors.arrive(irq, 2, irq.vector) == Arrived.CLEAN_UP
+        assert vectors.clean_up(table, irq, 0, 0) == Cleaned.FREED
+
+
+def test_going_back_is_a_choice_that_succeeds() -> None:
+    table, irq, old = moved()
     gone(table, 1)
-    assert vectors.fix_up(table, irq, 1, 0b110) == new
-    assert (irq.pcpu, irq.moving, irq.old_pcpu, irq.old_vector) == (2, 1, 0, old)
-    assert owned(table) == {(0, old): 1, (2, irq.vector): 1}
-    assert vectors.arrive(irq, 2, irq.vector) == Arrived.CLEAN_UP
+    assert vectors.assign_vector(table, irq, 1) == 0 and (irq.pcpu, irq.vector) == (0, old)
 
 
 def test_a_move_to_an_online_pcpu_is_not_overtaken_by_another() -> None:

@@ -62,3 +62,26 @@ def test_who_is_entered_without_arming_is_not_the_one_for_whom_an_interrupt_wait
     upcall = turn(1000, 50, INTERRUPT, 0xF3)
     asked = upcall[:2] + [(1000, Kind.IRQ_WINDOW, 0, -1, 0xF3, 5)] + upcall[2:]
     assert runstates(asked + turn(2000, 50), 100)[1].unarmed_entries == 0, "armed by asking again: it does not wait"
+
+
+def test_a_hypercall_is_the_guests_own_only_after_an_exit_for_it() -> None:
+    """PV guests make hypercalls on the same pCPU, with no exit."""
+
+    def call(at: int, number: int) -> Row:
+        return (at, Kind.HYPERCALL, 0, -1, number, -1)
+
+    exits, enters = turn(1000, 900, 0x81)
+    rows = [
+        call(900, 23),
+        exits,
+        call(1000, 32),
+        call(1500, 23),
+        enters,
+        call(2500, 29),
+        *turn(3000, 50),
+        call(3200, 29),
+    ]
+    own = Unscheduled(100, lambda pcpu: 10 + pcpu)
+    out = [row for batch in own.batches([rows]) for row in batch]
+    assert [(row[4], row[3]) for row in out if row[1] == Kind.HYPERCALL] == [(23, -1), (32, 10), (23, -1), (29, -1),
+                                                                            (29, -1)]  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from exitless.cli.read_marks import marks_said
 from exitless.study import trace_report
 from exitless.traces import reader
 from tests.traces.helpers import DATA, report_of
@@ -53,6 +54,8 @@ def test_marks_count_what_is_not_all_there(tmp_path: Path) -> None:
     marks = report(tmp_path, data)["marks"]
     assert (marks["exits_without_entry"], marks["exits_cut_by_loss"], marks["exits_without_vcpu"]) == (2, 1, 1)
     assert marks["vcpus_of_guessed_machine"] == marks["lines_repaired"] == marks["lines_quoted"] == 0
+    said = "2 exits without the entry after them, 1 of them cut by a loss, 1 exit of an unknown vCPU"
+    assert marks_said(marks) == said
 
 
 def test_no_time_spans_a_lost_interval(tmp_path: Path) -> None:

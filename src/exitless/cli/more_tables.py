@@ -44,7 +44,7 @@ def print_more(out: Console, results: list[Any]) -> None:
         print_ipis(out, results)
     if machine.slow_irqs:
         print_holds(out, results)
-    if results[0].built.scenario.move:
+    if results[0].built.scenario.move or results[0].built.scenario.offline:
         print_moves(out, results)
     if sum(not v.domain.serves for v in machine.vcpus) > len(machine.pcpus):
         print_states(out, results, results[0].summary.first_source)

@@ -44,6 +44,11 @@ def unrecorded(comparison: Comparison, alone: bool) -> list[str]:
         )
     if comparison.absent(Kind.SCHED_WAKE) and not alone:
         out.append("Wake-ups are not recorded (SCHED_CLASS, 0x28000).")
+    if comparison.absent(Kind.RUNSTATE):
+        out.append(
+            "Runstates are not recorded (0x21000): when a vCPU loses its pCPU, blocks and wakes is unknown, so armings "
+            "and wake-ups are not predictable from this file."
+        )
     if comparison.missed:
         out.append(
             f"{comparison.missed:,} changes of runstate are missing between those recorded; each vCPU is taken to be "

@@ -107,7 +107,7 @@ def is_watched(built: Built) -> bool:
         or is_crowded(built)
         or len(m.nics) > 1
         or bool(m.slow_irqs)
-        or bool(built.scenario.move)
+        or bool(built.scenario.move or built.scenario.offline)
         or built.scenario.watch
     )
 

@@ -150,7 +150,8 @@ class Comparison:
         """Return all rows, in the order in which they are shown."""
         out = self._injections()
         armed = self._sides(Kind.IRQ_WINDOW)
-        windows = UNRECORDED if self.absent(Kind.IRQ_WINDOW) else UNTOLD if self.untold() else PREDICTED
+        untold = self.untold() or self.absent(Kind.RUNSTATE)
+        windows = UNRECORDED if self.absent(Kind.IRQ_WINDOW) else UNTOLD if untold else PREDICTED
         lines = [
             Line(f"window armings 0x{k[1]:02x}", recorded, simulated, given, windows, "windows")
             for k, recorded, simulated, given in armed
@@ -170,7 +171,7 @@ class Comparison:
             out.append(Line(f"hypercalls {hypercall_name(k[1])}", recorded, simulated, recorded, GIVEN, "hypercalls"))
         wakes = self._sides(Kind.SCHED_WAKE)
         if wakes:
-            basis = MIXED if wakes[0][3] else PREDICTED
+            basis = UNTOLD if self.absent(Kind.RUNSTATE) else MIXED if wakes[0][3] else PREDICTED
             out.append(
                 self._total("wakeups", wakes, "scheduler", UNRECORDED if self.absent(Kind.SCHED_WAKE) else basis)
             )
@@ -188,11 +189,11 @@ class Comparison:
 
     def absent(self, kind: int) -> bool:
         """Tell whether the recording has no record of a kind, though there was occasion for one."""
-        if any(k[0] == kind for side in (self.mine, self.others) for k in side):
+        kinds = {k[0] for side in (self.mine, self.others) for k in side}
+        if kind in kinds:
             return False
-        return any(k[0] == kind for k in self.made) or (
-            self.window_exits() > 0 and kind in (Kind.IRQ_WINDOW, Kind.IRQ_INJECT)
-        )
+        occasion = Kind.SCHED_WAKE in kinds if kind == Kind.RUNSTATE else self.window_exits() > 0
+        return any(k[0] == kind for k in self.made) or (occasion and kind != Kind.SCHED_WAKE)
 
     def restarts_matter(self) -> bool:
         """Tell whether restarts at switches, of which nothing is told, could change the armings by a tenth."""

@@ -48,6 +48,8 @@ class Gaps:
 class Unscheduled:
     """Gives what is nobody's to one vCPU for each pCPU, with the runstates that gaps longer than ``stay`` ps stand for.
 
+    Of hypercalls the first after an exit for one is its own; any other is a PV guest's, and stays nobody's.
+
     ``add`` makes the vCPU of a pCPU and returns its number. ``idle_entries`` counts halts that an entry follows which
     brings no interrupt: no halted vCPU is entered so, another was. ``unarmed_entries`` counts entries that arm no
     window while an interrupt waits for one: no vCPU for which one waits is entered so.
@@ -61,6 +63,7 @@ class Unscheduled:
         self.unarmed_entries = 0
         self._vcpus: dict[int, int] = {}
         self._exits: dict[int, Row] = {}
+        self._calls: dict[int, bool] = {}
         self._found: dict[int, set[int]] = {}
         self._waiting: dict[int, set[int]] = {}
 
@@ -84,7 +87,12 @@ class Unscheduled:
         found = self._found.setdefault(pcpu, set())
         if kind == Kind.VM_EXIT:
             self._exits[pcpu] = row
+            self._calls[pcpu] = plain_reason(a) == Exit.VMCALL
             found.clear()
+        elif kind == Kind.HYPERCALL:
+            if not self._calls.pop(pcpu, False):
+                out.append(row)
+                return
         elif kind == Kind.IRQ_INJECT:
             waiting.discard(a)
             found.add(a)

@@ -328,6 +328,7 @@ class Window(Part):
             to: i64 = self.shared.vcpu(self._word(p + 8) & 0xFFFF, self._word(p + 12))
             if self.keeps:
                 self.slices.append(self._slice)
+            self._current = to
             self._row(now, Kind.SCHED_SWITCH, to, vcpu, to)
 
     def _access(self, p: i64, now: i64, use: i64, words: i64) -> None:

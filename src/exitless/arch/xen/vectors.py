@@ -177,7 +177,6 @@ def _go_back(table: VectorTable, irq: HostIrq) -> None:
     table.owner[irq.pcpu * VECTORS + irq.vector] = FREE
     irq.vector = irq.old_vector
     irq.pcpu = irq.old_pcpu
-    table.owner[irq.pcpu * VECTORS + irq.vector] = irq.number
     irq.old_vector = 0
     irq.old_pcpu = -1
     irq.moving = 0
