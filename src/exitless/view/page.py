@@ -14,11 +14,12 @@ from exitless.study.registers import ALL, Field, registers
 from exitless.study.spans import rows
 from exitless.study.ways import Journey, Step
 from exitless.view.brief import causes, flat, head
+from exitless.view.cards import groups, said
 from exitless.view.lanes import sources_of
 from exitless.view.names import headline, host_name
 from exitless.view.packed import Once, packed
 from exitless.view.scene import Scene, part, place_of, scene
-from exitless.view.words import CITES, groups, said
+from exitless.view.words import CITES
 from exitless.vocab.kinds import Kind
 from exitless.vocab.table import BY_KIND
 

@@ -14,11 +14,11 @@ from exitless.record.block import Event, Header, Record
 from exitless.study.journeys import of_source, of_vectors
 from exitless.study.spans import OwnerSpan, Phase, PortSpan, Spans, State, of_rows, rows
 from exitless.study.ways import Journey
+from exitless.view.cards import cards
 from exitless.view.lanes import sources_of
 from exitless.view.names import headline, host_name, owner_name, reason_name, source_name, vcpu_name
 from exitless.view.packets import BEGIN, END, INSTANT, Notes, Packets
 from exitless.view.scene import WARM_UP_PS, window
-from exitless.view.words import cards
 from exitless.vocab.kinds import Kind, Owner
 
 STATES: Final = {

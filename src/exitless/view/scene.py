@@ -7,9 +7,10 @@ from exitless.record.block import Event, Header, Record
 from exitless.study.journeys import Rows, choose, of_vectors
 from exitless.study.spans import Phase, Spans, of_rows, rows
 from exitless.study.ways import Journey, Step
+from exitless.view.cards import Card, cards
 from exitless.view.lanes import Lane, lanes, sources_of
 from exitless.view.names import is_model
-from exitless.view.words import Card, Words, cards
+from exitless.view.words import Words
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind
 

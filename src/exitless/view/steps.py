@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 from rich.text import Text
 
 from exitless.bits.units import PS_PER_MS, PS_PER_NS, PS_PER_US, show_time
+from exitless.view.cards import Card
 from exitless.view.names import headline, is_model
 from exitless.view.scene import Scene
-from exitless.view.words import Card
 
 DIGITS: Final = "123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Final
 
 from exitless.study.spans import ExitSpan, OwnerSpan, Phase, State
+from exitless.view.cards import Card
 from exitless.view.classes import pieces, reason_class
 from exitless.view.lanes import Lane
 from exitless.view.marks import Canvas, badges_of, length
 from exitless.view.names import host_name, is_model, owner_name, reason_name, source_name, vcpu_name
 from exitless.view.scene import Scene, place_of
 from exitless.view.steps import show_short
-from exitless.view.words import Card
 from exitless.vocab.exits import Exit
 from exitless.vocab.kinds import Kind, Owner
 
