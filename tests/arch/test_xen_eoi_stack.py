@@ -61,6 +61,7 @@ def test_an_entry_is_marked_once_and_only_if_it_is_there() -> None:
 
 def test_a_stack_holds_what_is_not_ready() -> None:
     """desc_guest_eoi: of the pCPUs in an action's map those are told whose entry nobody has marked yet."""
+    assert not eoi_stack.holds(EoiStack(), 0), "an empty stack holds not even irq 0"
     stack = stacked(0x31, 0x48, 0x58)
     asked = (0x31, 0x48, 0x58, 0x60)
     assert [eoi_stack.holds(stack, irq) for irq in asked] == [True, True, True, False]

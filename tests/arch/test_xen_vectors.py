@@ -254,6 +254,23 @@ def test_a_move_to_the_dying_pcpu_goes_on_to_a_third_where_its_old_place_is_not_
         assert vectors.clean_up(table, irq, 0, 0) == Cleaned.FREED
 
 
+def test_going_back_asks_for_the_old_pcpu_and_no_other() -> None:
+    """With three pCPUs, from each to each that dies: back where the mask has the old one, else on to the third."""
+    for old in range(3):
+        for new in range(3):
+            for mask in range(1, 8):
+                third = 3 - old - new
+                if new == old or mask & ~(1 << new) == 0:
+                    continue
+                table, irq = VectorTable(3), HostIrq(1)
+                vectors.assign_vector(table, irq, 1 << old)
+                vectors.want(irq, 1 << new)
+                vectors.acknowledge(table, irq)
+                gone(table, new)
+                assert vectors.assign_vector(table, irq, mask) == 0
+                assert irq.pcpu == (old if mask >> old & 1 else third)
+
+
 def test_going_back_is_a_choice_that_succeeds() -> None:
     table, irq, old = moved()
     gone(table, 1)
