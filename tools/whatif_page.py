@@ -24,7 +24,8 @@ standard input. How good that is against published pairs, simulations and record
    exit.
 3. **What comes in?** Some mechanisms add exits; so does switching one off.
 4. **How sure is it?** *certain*: the manual leaves no choice. *usual*: known hypervisors do it so. *guess*: the file
-   cannot tell. Least and most of a row add up the ends of its parts; the total's interval adds the rows' where they
+   cannot tell what a rule does, or to which of a row's exits. Least and most of a row add up the ends of its parts; the
+   total's interval adds the rows' where they
    can err together. What stays moves by 6 % between two runs of one load, and a guest that saves time may do up to a
    quarter more in the same time (hackbench with KVM's fast path, published: 11 % and 23 %); most and, when something
    is switched off, least hold that. They hold no two runs of other lengths or loads.

@@ -62,6 +62,8 @@ def test_json_has_the_fields_of_the_contract(capsys: pytest.CaptureFixture[str],
 def test_lists_by_comma_and_repetition_are_the_same(capsys: pytest.CaptureFixture[str], table: str) -> None:
     one = document(capsys, table, "--enable", "x2apic,posted", "--disable", "upcall-vector")
     two = document(capsys, table, "--enable", "posted", "--enable", " x2apic ", "--disable", "upcall-vector")
+    apart = document(capsys, "--enable", "x2apic", "posted", table, "--disable", "upcall-vector")
+    assert apart == one
     assert one == two and one["enabled"] == ["x2apic", "posted"] and one["disabled"] == ["upcall-vector"]
 
 

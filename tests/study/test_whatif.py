@@ -91,6 +91,16 @@ def test_a_table_is_less_sure_than_a_recording_of_the_same_exits() -> None:
     assert table["high"] - table["low"] > 3 * (trace["high"] - trace["low"])
 
 
+def test_a_row_is_a_guess_where_nothing_tells_which_of_its_exits_go() -> None:
+    """A row of MSR writes may hold EOIs, which go under APICv, and timers, which stay; a halt is nothing else."""
+    rows = {row["reason"]: row["sure"] for row in Prediction(kvm_stat(MSR_WRITE=900, HLT=50), ["apicv"], []).rows()}
+    assert rows["MSR_WRITE"] == "guess" and rows["HLT"] == "certain"
+    seen = Seen("trace", "kvm", "vmx")
+    for cls in (Class.EOI, Class.DEADLINE):
+        seen.add("MSR_WRITE", cls)
+    assert [row["sure"] for row in Prediction(seen, ["apicv"], []).rows()] == ["certain"], "told exit by exit"
+
+
 def test_more_host_interrupts_than_writes_of_msrs_are_taken_for_kicks() -> None:
     storm = Prediction(kvm_stat(EXTERNAL_INTERRUPT=20_000, MSR_WRITE=10_000), ["apicv"], []).as_json("x")
     quiet = Prediction(kvm_stat(EXTERNAL_INTERRUPT=20_000, MSR_WRITE=10_000, HLT=9000), ["apicv"], []).as_json("x")

@@ -92,7 +92,8 @@ def parse(name: str, rest: Sequence[str]) -> tuple[argparse.Namespace, object]:
     top = Parser(prog="exitless")
     commands = top.add_subparsers(dest="command", parser_class=Parser)
     module.add_parser(commands)
-    args, unknown = top.parse_known_args([name, *rest])
+    words = getattr(module, "arranged", list)(rest)
+    args, unknown = top.parse_known_args([name, *words])
     options = [option for action in commands.choices[name]._actions for option in action.option_strings]
     for word in unknown:
         if word.startswith("-") and word != "-":

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any, Final
 
 from rich.console import Console
@@ -34,7 +35,11 @@ def add_parser(subparsers: Any) -> None:
         "(- for standard input)",
     )  # fmt: skip
     p.add_argument(
-        "--enable", action="append", default=[], metavar="NAMES", help=f"one or more of {', '.join(MECHANISMS)}"
+        "--enable",
+        action="append",
+        default=[],
+        metavar="NAMES",
+        help=f"one or more of {', '.join(MECHANISMS)}; with commas, or one after the other",
     )
     p.add_argument("--disable", action="append", default=[], metavar="NAMES", help="the same, to be switched off")
     p.add_argument(
@@ -44,6 +49,18 @@ def add_parser(subparsers: Any) -> None:
     p.add_argument("--json", metavar="FILE", help="write the prediction as JSON (- for standard output)")
     p.add_argument("--csv", metavar="FILE", help="write the rows of the prediction as CSV (- for standard output)")
     p.set_defaults(run=run)
+
+
+def arranged(words: Sequence[str]) -> list[str]:
+    """Return a command's words, names behind ``--enable`` or ``--disable`` one by one put into one list."""
+    out: list[str] = []
+    for word in words:
+        listing = len(out) > 1 and out[-2] in ("--enable", "--disable")
+        if listing and all(name in MECHANISMS for name in word.split(",")):
+            out[-1] += f",{word}"
+        else:
+            out.append(word)
+    return out
 
 
 def names_of(words: list[str], option: str) -> list[str]:

@@ -206,13 +206,24 @@ class Prediction:
         row: dict[str, Any] = {
             "reason": reason, "before": before, "after": count, "low": min(count, math.floor(low)),
             "high": max(count, math.ceil(high)), "rule": self.sentence(everything), "evidence": self.evidence(reason),
-            "sure": max((p.sure() for p in everything), key=SURE.index, default=CERTAIN),
+            "sure": self.sure(everything),
             "cites": list(dict.fromkeys(rule.cites for p in everything for rule in p.rules)),
             "exit": reason not in self.seen.no_exits, "parts": [self.part(p) for p in self.weighed(everything)],
         }  # fmt: skip
         if self.seen.timed:
             row["time_ns"] = self.times(mine, coming, new, row)
         return row
+
+    def sure(self, parts: list[Part]) -> str:
+        """Return how sure the least sure rule of a row is; a guess, where the file does not tell which of its exits are
+        of a class that goes and which of one that stays.
+        """
+        for reason in dict.fromkeys(p.reason for p in parts if p.reason):
+            possible = [p for p in self.by_reason[reason] if p.cell.high >= 1]
+            fates = {(p.to, p.keep) for p in possible}
+            if len(fates) > 1 and any(p.cell.high - p.cell.low >= 1 for p in possible):
+                return GUESS
+        return max((p.sure() for p in parts), key=SURE.index, default=CERTAIN)
 
     def part(self, part: Part) -> dict[str, Any]:
         """Return one class of a row."""
