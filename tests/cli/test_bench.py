@@ -1,13 +1,14 @@
 """``exitless bench`` answers in the contract's shape, and its ratios are those of its times."""
 
 import json
+import sys
 from pathlib import Path
 from statistics import median
 
 import pytest
 
 from exitless import compiled
-from exitless.cli.bench_traces import LINUX, XEN, recording
+from exitless.cli.bench_traces import LINUX, XEN, recording, used
 from exitless.cli.main import main
 from exitless.cli.tiling import Tile
 from exitless.traces.reader import open_reader
@@ -70,3 +71,12 @@ def test_without_a_compiler_the_rest_is_shown(
 def test_rounds_below_one_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--rounds", "0"]) == 2
     assert "--rounds 0" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a running program is told by /proc")
+def test_a_programs_memory_is_its_own() -> None:
+    """What a child is said to have had at most does not begin with the memory of the process that started it."""
+    mine = bytearray(256 << 20)
+    small = used([sys.executable, "-c", "import time; time.sleep(0.2)"]).peak
+    large = used([sys.executable, "-c", "import time; x = bytearray(96 << 20); time.sleep(0.2)"]).peak
+    assert 1 << 20 < small < 64 << 20 < large - small < 128 << 20 < len(mine)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -19,6 +20,7 @@ XEN: Final = "xen-pvh1-start.bin.xz"
 XEN_HZ: Final = "2.6G"
 EVENTS: Final = 10_000_000
 TEXT_EVENTS: Final = 5_000_000
+LOOK_S: Final = 0.005
 
 
 class Used(NamedTuple):
@@ -43,11 +45,27 @@ def recording(name: str) -> str:
 def used(command: list[str], out: str = os.devnull) -> Used:
     """Run a program to its end, its output to a file. Errors: ExitlessError, when it fails."""
     with open(out, "wb") as file, subprocess.Popen(command, stdout=file, stderr=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
+        peak = 0
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            peak = resident(process.pid) or peak
+            time.sleep(LOOK_S)
+        _, status, usage = ended
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise ExitlessError(f"{command[0]} stopped with status {process.returncode} on {command[-1]}")
-    return Used(int((usage.ru_utime + usage.ru_stime) * 1e9), usage.ru_maxrss * 1024)
+    return Used(int((usage.ru_utime + usage.ru_stime) * 1e9), peak or usage.ru_maxrss * 1024)
+
+
+def resident(pid: int) -> int:
+    """Return the most memory that a running program has had since it was started, in bytes; 0 where nobody tells.
+
+    What wait4 calls ru_maxrss starts with the memory of the process that forked, here this one.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text("ascii", "replace").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def ours(path: str, *options: str) -> list[str]:
