@@ -63,9 +63,11 @@ def test_without_a_compiler_the_rest_is_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
+    monkeypatch.setenv("COLUMNS", "80")
     assert main(["bench", "--quick", "--rounds", "1"]) == 0
     told = capsys.readouterr().out
     assert "No comparison with C" in told and "engine" in told and "mail-posted" in told
+    assert "…" not in told, "every table fits 80 columns"
 
 
 def test_rounds_below_one_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,15 +10,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from rich import box
-from rich.table import Table
-
 from exitless.check.catalog import make
 from exitless.check.explore import explore
 from exitless.cli import yardsticks
 from exitless.cli.bench_traces import Traces
 from exitless.cli.host_sizes import NAME, QUARTERS, part_of_many, size_of
 from exitless.cli.output import console, progress, write_json
+from exitless.cli.tables import new_table
 from exitless.cli.yardsticks import Timed
 from exitless.errors import ExitlessError
 from exitless.mech.batch import Batch
@@ -317,13 +315,13 @@ def show(rows: list[dict[str, Any]], compared: int, others: list[str], notes: li
     for note in notes:
         out.print(note)
     out.print()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in ("reference workload,\nns per interrupt", "engine", "C", "SimPy", "engine / C", "SimPy / engine",
-                 "million\nevents/s"):  # fmt: skip
-        table.add_column(name, justify="left" if name.startswith("ref") else "right", no_wrap=True)
+    table = new_table()
+    names = "reference load,\nns an interrupt", "engine", "C", "SimPy", "engine / C", "SimPy / engine"
+    for name in (*names, "million\nevents/s"):
+        table.add_column(name, justify="left" if name == names[0] else "right", no_wrap=True)
     for row in rows[:2]:
         table.add_row(
-            "every event recorded" if row["name"].endswith("recorded") else "without recording",
+            "recorded" if row["name"].endswith("recorded") else "not recorded",
             *(f"{row[k]:,.0f}" if row[k] is not None else "–" for k in ("engine_ns", "c_ns", "simpy_ns")),
             *(
                 f"{s[1]:.3g} ({s[0]:.3g}–{s[2]:.3g})" if s else "–"
@@ -334,16 +332,21 @@ def show(rows: list[dict[str, Any]], compared: int, others: list[str], notes: li
     out.print(table)
     out.print("ratios: the median of the rounds (least–greatest)", style="dim")
     out.print()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in ("rates, one process", "ns", "unit", "a second", "simulated s\nper s"):
+    table = new_table()
+    for name in ("rates, one process", "ns", "unit", "a second", "simulated\ns per s"):
         table.add_column(name, justify="left" if name in ("rates, one process", "unit") else "right", no_wrap=True)
     for row in rows[2:]:
         if row["name"].startswith("mail-second-"):
             continue
         simulated = f"{row['simulated_s_per_s']:.3g}" if "simulated_s_per_s" in row else ""
-        table.add_row(row["name"], f"{row['engine_ns']:,.4g}", row["unit"], f"{row['per_s']:,.0f}", simulated)
+        table.add_row(row["name"], short(row["engine_ns"]), row["unit"], short(row["per_s"]), simulated)
     out.print(table)
     show_sizes(out, rows)
+
+
+def short(x: float) -> str:
+    """Print a figure with three digits, and with M for a million."""
+    return f"{x / 1e6:.3g} M" if x >= 1e6 else f"{x:,.0f}" if x >= 1000 else f"{x:.3g}"
 
 
 def show_sizes(out: Any, rows: list[dict[str, Any]]) -> None:
@@ -369,7 +372,7 @@ def show_readers(rows: list[dict[str, Any]]) -> None:
     """Print the table of the readers."""
     out = console()
     out.print()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = new_table()
     names = "exitless\nread", "million\nevents", "ns an\nevent", "reference", "ns an\nevent", "times\nas fast"
     for name in (*names, "MB, and for\na tenth"):
         left = name in (names[0], "reference")
